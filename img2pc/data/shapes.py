@@ -1,0 +1,68 @@
+"""Shapes: solids with materials, upright in the object frame, from a family or from a mesh file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from img2pc.data.solids import Solid
+
+Material = Literal[
+    "wood", "metal", "plastic", "fabric", "leather", "ceramic", "glass", "paint", "rubber", "paper"
+]
+
+
+class Part(NamedTuple):
+    """One solid of an object. Parts that share a slot are made of one piece of material."""
+
+    solid: Solid
+    slot: str
+    material: Material
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A triangle soup in the object frame: +Y up, bounding box centred, its diagonal 1.
+
+    Attributes:
+        face_slot: which material slot each face belongs to.
+        materials: what each slot is made of.
+        face_colour: colour in [0, 1] of each face where the source has colours of its own.
+    """
+
+    category: str
+    vertices: Float[ndarray, "vertex 3"]
+    faces: Int[ndarray, "face 3"]
+    face_slot: Int[ndarray, face]
+    materials: tuple[Material, ...]
+    face_colour: Float[ndarray, "face 3"] | None = None
+
+
+def assemble(category: str, parts: Sequence[Part]) -> Shape:
+    """The parts as one Shape, moved and scaled into the object frame."""
+    slots = {part.slot: part.material for part in parts}
+    names = list(slots)
+    offsets = np.cumsum([0, *(len(part.solid.vertices) for part in parts)])
+    faces = [part.solid.faces + offset for part, offset in zip(parts, offsets, strict=False)]
+    face_slot = [
+        np.full(len(part.solid.faces), names.index(part.slot), dtype=np.int64) for part in parts
+    ]
+    return Shape(
+        category,
+        normalised(np.concatenate([part.solid.vertices for part in parts])),
+        np.concatenate(faces),
+        np.concatenate(face_slot),
+        tuple(slots.values()),
+    )
+
+
+def normalised(vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3"]:
+    """Vertices with their bounding box centred and its diagonal 1."""
+    low, high = vertices.min(0), vertices.max(0)
+    centred: ndarray = (vertices - (low + high) / 2) / np.linalg.norm(high - low)
+    return centred
