@@ -1,0 +1,366 @@
+"""Objects rendered to pictures and true views: drawn on the fly, or kept in memory-mapped shards.
+
+An object is cast once at the fixed cameras; its pictures are taken from azimuths a quarter turn
+apart, which only renumbers those views (cameras.views_after_quarter_turns).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8, UInt16
+from numpy import ndarray
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from img2pc.cameras import (
+    fixed_cameras,
+    views_after_mirroring,
+    views_after_quarter_turns,
+)
+from img2pc.data.families import FAMILIES
+from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
+from img2pc.data.pictures import photograph
+from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.shapes import Shape, assemble, normalised
+from img2pc.data.solids import rotation
+from img2pc.errors import BadInputError, Img2pcError
+from img2pc.files import written_atomically
+from img2pc.views import Views, views_from_depth
+
+SHARD_OBJECTS = 64
+# Seeds from here on are never trained on: evaluation and the examples draw from them.
+FIRST_HELD_OUT_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What a data set is drawn from; the same settings give the same data.
+
+    Attributes:
+        families: names to draw from; all of them if empty.
+        mesh_folder: upright meshes to mix in, a share `mesh_share` of all objects.
+        stretch: standard deviation of the log-scale that meshes are stretched by along each axis.
+        in_order: take each mesh once, in order and unstretched, to measure on.
+    """
+
+    seed: int = 0
+    pictures_per_object: int = 2
+    picture_size: int = 128
+    view_size: int = 128
+    families: tuple[str, ...] = ()
+    mesh_folder: str | None = None
+    mesh_split: str | None = "train"
+    mesh_share: float = 0.4
+    stretch: float = 0.15
+    in_order: bool = False
+    surface_points: int = 4096
+
+
+@dataclass(frozen=True)
+class RenderedObject:
+    """One object: its views, its pictures and points on its surface (object frame at turn 0).
+
+    `depth` holds 0 for background, else 1 + 65534 · (depth - 0.5).
+    """
+
+    category: str
+    pictures: UInt8[Tensor, "picture size size 4"]
+    quarter_turns: UInt8[Tensor, picture]
+    depth: UInt16[Tensor, "8 height width"]
+    surface: Float[Tensor, "point 3"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and what the generator should make of them, as compact as they are stored."""
+
+    crops: UInt8[Tensor, "batch size size 4"]
+    depth: UInt16[Tensor, "batch 8 height width"]
+    quarter_turns: UInt8[Tensor, batch]
+    mirrored: bool = False
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(
+            self.crops.to(device, non_blocking=True),
+            self.depth.to(device, non_blocking=True),
+            self.quarter_turns.to(device, non_blocking=True),
+            self.mirrored,
+        )
+
+    def pictures(self) -> UInt8[Tensor, "batch size size 4"]:
+        return self.crops.flip(2) if self.mirrored else self.crops
+
+    def views(self) -> Views:
+        """The views that the pictures should give, exact to 1/65534 of the depth range."""
+        return true_views(self.depth, self.quarter_turns, self.mirrored)
+
+
+def render_object(settings: DataSettings, index: int) -> RenderedObject:
+    """The object of that index; a shape that cannot be drawn is replaced by the next draw.
+
+    Raises:
+        BadInputError: `in_order`, and the mesh cannot be drawn.
+    """
+    for attempt in range(20):
+        rng = np.random.default_rng([settings.seed, index, attempt])
+        try:
+            return _render(_draw_shape(settings, index, rng), settings, rng)
+        except BadInputError:
+            if settings.in_order:
+                raise
+    raise Img2pcError(f"no drawable shape in 20 attempts (seed {settings.seed}, object {index})")
+
+
+def _draw_shape(settings: DataSettings, index: int, rng: np.random.Generator) -> Shape:
+    if settings.mesh_folder and (settings.in_order or rng.random() < settings.mesh_share):
+        meshes = _meshes(settings.mesh_folder, settings.mesh_split)
+        mesh = meshes[index] if settings.in_order else meshes[rng.integers(len(meshes))]
+        shape = load_mesh(mesh)
+        if not settings.in_order:
+            stretch = np.exp(rng.normal(0, settings.stretch, 3))
+            shape = replace(shape, vertices=normalised(shape.vertices * stretch))
+    else:
+        names = settings.families or tuple(FAMILIES)
+        weights = np.array([FAMILIES[name][1] for name in names], dtype=float)
+        name = names[rng.choice(len(names), p=weights / weights.sum())]
+        shape = assemble(name, FAMILIES[name][0](rng))
+    turn = rotation("y", rng.uniform(0, 360))
+    return replace(shape, vertices=shape.vertices @ turn.T)
+
+
+@cache
+def _meshes(folder: str, split: str | None) -> list[MeshFile]:
+    return list_meshes(Path(folder), split)
+
+
+def _render(shape: Shape, settings: DataSettings, rng: np.random.Generator) -> RenderedObject:
+    caster = RayCaster(shape.vertices, shape.faces)
+    views = cast_views(caster, fixed_cameras(settings.view_size))
+    seen = views.mask_logits > 0
+    quantised = torch.where(seen, 1 + 65534 * (views.depth - 0.5).clamp(0, 1), 0).round()
+    turns = rng.permutation(4)[: settings.pictures_per_object]
+    pictures = [
+        photograph(shape, caster, settings.picture_size, rng, azimuth_degrees=-90.0 * turn)
+        for turn in turns
+    ]
+    return RenderedObject(
+        shape.category,
+        torch.from_numpy(np.stack(pictures)),
+        torch.from_numpy(turns.astype(np.uint8)),
+        quantised.to(torch.int32).to(torch.uint16),
+        torch.from_numpy(sample_surface(shape, settings.surface_points, rng)).half(),
+    )
+
+
+def sample_surface(shape: Shape, count: int, rng: np.random.Generator) -> Float[ndarray, "count 3"]:
+    """Points drawn uniformly by area from all faces, inner ones included."""
+    a, b, c = (shape.vertices[shape.faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=-1)
+    face = rng.choice(len(area), size=count, p=area / area.sum())
+    u, v = rng.random((2, count, 1))
+    u, v = np.where(u + v > 1, (1 - u, 1 - v), (u, v))
+    points: ndarray = a[face] + u * (b - a)[face] + v * (c - a)[face]
+    return points
+
+
+def true_views(
+    depth: UInt16[Tensor, "batch 8 height width"],
+    quarter_turns: UInt8[Tensor, batch],
+    mirrored: bool = False,
+) -> Views:
+    """The views a picture should give, from its object's stored depth maps."""
+    order = torch.tensor([views_after_quarter_turns(turns) for turns in range(4)])
+    if mirrored:
+        order = order[:, torch.tensor(views_after_mirroring())]
+    chosen = order.to(depth.device)[quarter_turns.long()]
+    items = torch.arange(len(depth), device=depth.device)[:, None]
+    # In int32: torch has few operators for uint16.
+    ordered = depth.to(torch.int32)[items, chosen]
+    if mirrored:
+        ordered = ordered.flip(-1)
+    seen = ordered > 0
+    metric = torch.where(seen, 0.5 + (ordered.float() - 1) / 65534, 1.0)
+    return views_from_depth(metric, torch.where(seen, torch.inf, -torch.inf))
+
+
+def turned_points(
+    points: Float[ndarray, "point 3"], quarter_turns: int
+) -> Float[ndarray, "point 3"]:
+    """Object-frame points of an object after quarter turns about +Y (from +Z to +X)."""
+    turned: ndarray = points @ rotation("y", 90.0 * quarter_turns).T
+    return turned
+
+
+# --- Shards ---------------------------------------------------------------------------------------
+
+
+def object_count(settings: DataSettings, objects: int | None) -> int:
+    """How many objects to draw: as asked for, or every mesh once for `in_order`."""
+    if settings.in_order:
+        assert settings.mesh_folder is not None
+        available = len(_meshes(settings.mesh_folder, settings.mesh_split))
+        return available if objects is None else min(objects, available)
+    return 10_000 if objects is None else objects
+
+
+def write_shards(folder: Path, settings: DataSettings, objects: int, workers: int) -> Iterator[int]:
+    """Render objects into shards, skipping those that exist; yields objects done, shard by shard.
+
+    A shard appears only when it is whole, so an interrupted run goes on where it stopped.
+
+    Raises:
+        BadInputError: the folder holds a data set with other settings, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _keep_settings(folder, settings)
+    except OSError as error:
+        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from error
+    starts = range(0, objects, SHARD_OBJECTS)
+    missing = [start for start in starts if not _shard_path(folder, start).exists()]
+    done = objects - sum(min(SHARD_OBJECTS, objects - start) for start in missing)
+    yield done
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            pool.submit(
+                _write_shard, folder, settings, start, min(objects, start + SHARD_OBJECTS)
+            ): start
+            for start in missing
+        }
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                done += min(SHARD_OBJECTS, objects - jobs[job])
+                yield done
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _keep_settings(folder: Path, settings: DataSettings) -> None:
+    path = folder / "settings.json"
+    text = json.dumps(asdict(settings), indent=1)
+    if path.exists() and path.read_text() != text:
+        raise BadInputError(f"{folder} holds a data set with other settings; choose another folder")
+    if not path.exists():
+        with written_atomically(path) as temporary:
+            temporary.write_text(text)
+
+
+def _shard_path(folder: Path, start: int) -> Path:
+    return folder / f"objects-{start:07d}.safetensors"
+
+
+def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) -> None:
+    torch.set_num_threads(1)
+    rendered = []
+    for index in range(start, stop):
+        try:
+            rendered.append(render_object(settings, index))
+        except BadInputError:
+            if not settings.in_order:
+                raise
+    tensors = {
+        name: torch.stack([getattr(each, name) for each in rendered])
+        for name in ("pictures", "quarter_turns", "depth", "surface")
+    }
+    header = {"categories": json.dumps([each.category for each in rendered])}
+    with written_atomically(_shard_path(folder, start)) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+class ShardedDataset(torch.utils.data.Dataset[Batch]):
+    """The pictures of folders of shards, memory-mapped, made into batches.
+
+    Item i is picture i % P of object i // P, folder after folder.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._shards: list[dict[str, Tensor]] = []
+        self.categories: list[str] = []
+        hashes = []
+        for folder in folders:
+            paths = sorted(folder.glob("objects-*.safetensors"))
+            if not paths:
+                raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
+            self._shards += [load_file(path) for path in paths]
+            for path in paths:
+                with safe_open(path, framework="pt") as shard:
+                    self.categories += json.loads(shard.metadata()["categories"])
+            described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
+            hashes.append(hashlib.sha256(described.encode()).hexdigest()[:16])
+        counts = {shard["pictures"].shape[1] for shard in self._shards}
+        if len(counts) != 1:
+            raise BadInputError("the data sets differ in their number of pictures per object")
+        self.pictures_per_object = counts.pop()
+        self.hashes = tuple(hashes)
+        self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
+
+    def __len__(self) -> int:
+        return len(self.categories) * self.pictures_per_object
+
+    def __getitem__(self, items_and_mirrored: tuple[Sequence[int], bool]) -> Batch:
+        items, mirrored = items_and_mirrored
+        rows = [self._row(item) for item in items]
+        return Batch(
+            torch.stack([shard["pictures"][row, picture] for shard, row, picture in rows]),
+            torch.stack([shard["depth"][row] for shard, row, _ in rows]),
+            torch.stack([shard["quarter_turns"][row, picture] for shard, row, picture in rows]),
+            mirrored,
+        )
+
+    def surface(self, item: int) -> Float[ndarray, "point 3"]:
+        """Points on the surface of the item's object, in the object frame of its picture."""
+        shard, row, picture = self._row(item)
+        points = shard["surface"][row].double().numpy()
+        return turned_points(points, int(shard["quarter_turns"][row, picture]))
+
+    def category(self, item: int) -> str:
+        return self.categories[item // self.pictures_per_object]
+
+    def _row(self, item: int) -> tuple[dict[str, Tensor], int, int]:
+        index, picture = divmod(item, self.pictures_per_object)
+        shard = int(np.searchsorted(self._first, index, side="right")) - 1
+        return self._shards[shard], index - int(self._first[shard]), picture
+
+
+class LiveDataset(torch.utils.data.IterableDataset[RenderedObject]):
+    """Objects drawn on the fly, without end; each worker of a DataLoader draws its own share."""
+
+    def __init__(self, settings: DataSettings, first_object: int = 0) -> None:
+        self._settings = settings
+        self._first = first_object
+
+    def __iter__(self) -> Iterator[RenderedObject]:
+        worker = torch.utils.data.get_worker_info()
+        step = 1 if worker is None else worker.num_workers
+        index = self._first + (0 if worker is None else worker.id)
+        while True:
+            yield render_object(self._settings, index)
+            index += step
+
+
+def batch_of_objects(rendered: list[RenderedObject]) -> Batch:
+    """All pictures of some objects as one batch."""
+    turns = torch.cat([each.quarter_turns for each in rendered])
+    counts = torch.tensor([len(each.quarter_turns) for each in rendered])
+    depth = torch.stack([each.depth for each in rendered])
+    repeated = depth.to(torch.int32).repeat_interleave(counts, 0).to(torch.uint16)
+    return Batch(torch.cat([each.pictures for each in rendered]), repeated, turns)
+
+
+def default_workers() -> int:
+    """One worker a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
