@@ -1,0 +1,53 @@
+"""Losses compare Views with Views: what the generator predicts with what the ray caster saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from img2pc.views import Views
+
+
+@dataclass(frozen=True)
+class ViewLosses:
+    """Scalars; `total` is what training minimises."""
+
+    total: Float[Tensor, ""]
+    mask: Float[Tensor, ""]
+    coordinates: Float[Tensor, ""]
+
+
+def view_losses(predicted: Views, true: Views, coordinate_weight: float = 3.0) -> ViewLosses:
+    """Mask cross-entropy, a mean over all pixels, and L1 of X, Y, Z, a mean over the true mask.
+
+    Differentiable in the prediction. Source: Lin et al. 2018, sec. 3.3 and 4.1 (stage 1), with
+    the true mask choosing the pixels instead of the predicted one.
+    """
+    seen = true.mask_logits > 0
+    mask = functional.binary_cross_entropy_with_logits(predicted.mask_logits, seen.float())
+    index = seen.flatten().nonzero()[:, 0]
+    error = (
+        predicted.coordinates.reshape(-1, 3)[index] - true.coordinates.reshape(-1, 3)[index]
+    ).abs()
+    coordinates = error.sum() / max(len(index), 1)
+    return ViewLosses(mask + coordinate_weight * coordinates, mask.detach(), coordinates.detach())
+
+
+def depth_error(predicted: Views, true: Views) -> Float[Tensor, batch]:
+    """Mean absolute depth error over the true mask of each item, object units."""
+    seen = (true.mask_logits > 0).float()
+    error = (predicted.depth - true.depth).abs() * seen
+    return error.sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp(min=1)
+
+
+def mask_iou(predicted: Views, true: Views, mask_threshold: float = 0.5) -> Float[Tensor, batch]:
+    """Intersection over union of all views' masks together, for each item."""
+    ours = predicted.mask_probability >= mask_threshold
+    theirs = true.mask_logits > 0
+    both = (ours & theirs).sum((1, 2, 3)).float()
+    either = (ours | theirs).sum((1, 2, 3)).float()
+    return both / torch.clamp(either, min=1)
