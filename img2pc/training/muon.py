@@ -1,0 +1,67 @@
+"""Muon: momentum whose update is made orthogonal, for the network's matrices and filters.
+
+Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+`torch.optim.Muon` (torch ≥ 2.9) takes no convolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Muon(torch.optim.Optimizer):
+    """Steps of the same size in every direction that the gradient spans.
+
+    Filters count as matrices of one row per output channel.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(
+            list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                gradient, momentum = parameter.grad, state["momentum"]
+                momentum.lerp_(gradient, 1 - group["momentum"])
+                update = gradient.lerp(momentum, group["momentum"]).flatten(1)
+                rows, columns = update.shape
+                update = orthogonalised(update) * max(1.0, rows / columns) ** 0.5
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(update.view(parameter.shape).to(parameter), alpha=group["lr"])
+
+
+def orthogonalised(
+    matrix: Float[Tensor, "row column"], iterations: int = 5
+) -> Float[Tensor, "row column"]:
+    """A matrix with the same singular vectors and singular values near 1 (0.7 to 1.2).
+
+    Newton-Schulz iterations in bfloat16.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.mT if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    orthogonal: Tensor = (x.mT if tall else x).to(matrix)
+    return orthogonal
