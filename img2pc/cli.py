@@ -1,0 +1,382 @@
+"""The command line: parse, call one library function, print.
+
+Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+from img2pc.errors import BadInputError, Img2pcError
+
+if TYPE_CHECKING:
+    from img2pc.evaluation import Summary
+    from img2pc.training.loop import Progress
+
+app = typer.Typer(
+    name="img2pc",
+    help="One picture of one object → a dense 3D point cloud.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Device = Literal["auto", "cpu", "cuda"]
+DeviceOption = Annotated[Device, typer.Option(help="Where the generator runs.")]
+WeightsOption = Annotated[
+    Optional[Path], typer.Option(help="A weights file instead of the bundled one.")  # noqa: UP045
+]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Name the phases on stderr.")]
+
+
+def main() -> None:
+    """Entry point: errors become one sentence on stderr and an exit code (README, Exit codes)."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="img2pc")
+    except Img2pcError as error:
+        if debug:
+            raise
+        print(f"img2pc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"img2pc: unexpected {type(error).__name__}: {error} (--debug shows where)",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("img2pc"))
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """One picture of one object → a dense 3D point cloud. `--debug` shows tracebacks."""
+
+
+@app.command()
+def reconstruct(
+    image: Annotated[Path, typer.Argument(help="A picture with alpha or on a flat background.")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="Point cloud, .ply; default: beside the picture."),
+    ] = None,
+    preview: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="PNG of the picture beside the cloud from four sides."),
+    ] = None,
+    points: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="At most this many points, drawn uniformly."),
+    ] = None,
+    device: DeviceOption = "auto",
+    weights: WeightsOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Reconstruct the object of one picture as a point cloud with normals (+Y up)."""
+    _set_up_logging(verbose)
+    target = output or image.with_suffix(".ply")
+    if target.suffix.lower() != ".ply":
+        raise typer.BadParameter(f"{target} does not end in .ply", param_hint="--output")
+    if image.is_dir():
+        raise BadInputError(f"{image} is a folder; give one picture")
+    import torch
+
+    from img2pc.pointclouds import write_ply
+    from img2pc.preview import write_preview
+    from img2pc.reconstruction import Reconstructor
+
+    result = Reconstructor.load(weights, _chosen(device))(image)
+    cloud = result.cloud
+    if points is not None:
+        cloud = cloud.subsample(points, torch.Generator().manual_seed(0))
+    write_ply(target, cloud)
+    print(f"{target}\t{len(cloud)} points")
+    if preview is not None:
+        write_preview(preview, result.crop, result.cloud)
+        print(preview)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(help="Shards, upright meshes, or NAME.png + NAME.ply pairs.")
+    ],
+    weights: WeightsOption = None,
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a mesh folder with a manifest.csv."),
+    ] = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Measure on this many cases only."),
+    ] = None,
+    mask_threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, max=1, help="Instead of the weights' own."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal."""
+    from dataclasses import replace
+
+    from img2pc.evaluation import evaluate as run
+    from img2pc.evaluation import list_cases, summarise
+    from img2pc.reconstruction import Reconstructor
+
+    reconstructor = Reconstructor.load(weights, _chosen(device))
+    if mask_threshold is not None:
+        info = replace(reconstructor.info, mask_threshold=mask_threshold)
+        reconstructor = Reconstructor(reconstructor.generator, info)
+    count, cases = list_cases(data, reconstructor.info, split, limit)
+    with _ProgressBar("evaluate", count) as advance:
+        results = run(reconstructor, cases, report=lambda scores: advance(1))
+    summaries = summarise(results)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "cases": [asdict(result) for result in results],
+                    "means": [asdict(summary) for summary in summaries],
+                }
+            )
+        )
+    else:
+        _print_table(summaries)
+
+
+@app.command()
+def data(
+    folder: Annotated[Path, typer.Argument(help="Where the shards go; an unfinished set goes on.")],
+    objects: Annotated[int, typer.Option(min=1, help="How many objects.")] = 10_000,
+    pictures: Annotated[int, typer.Option(min=1, max=4, help="Pictures of each object.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="1000000 and up are kept for tests.")] = 0,
+    family: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Procedural families to draw from; repeat it. Default: all."),
+    ] = None,
+    meshes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A folder of upright meshes (+Y up) to mix in."),
+    ] = None,
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a mesh folder with a manifest.csv."),
+    ] = "train",
+    mesh_share: Annotated[float, typer.Option(min=0, max=1, help="Share of meshes.")] = 0.4,
+    size: Annotated[int, typer.Option(min=16, help="Side of pictures and views, pixels.")] = 128,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Processes; default: one a core."),
+    ] = None,
+) -> None:
+    """Render shapes to pictures and true views, kept in memory-mapped shards."""
+    from img2pc.data.dataset import DataSettings, default_workers, write_shards
+    from img2pc.data.families import FAMILIES
+
+    if unknown := set(family or ()) - set(FAMILIES):
+        raise typer.BadParameter(
+            f"{', '.join(sorted(unknown))}: not among {', '.join(FAMILIES)}", param_hint="--family"
+        )
+    settings = DataSettings(
+        seed=seed,
+        pictures_per_object=pictures,
+        picture_size=size,
+        view_size=size,
+        families=tuple(family or ()),
+        mesh_folder=None if meshes is None else str(meshes.resolve()),
+        mesh_split=split,
+        mesh_share=mesh_share,
+    )
+    with _ProgressBar("objects", objects) as advance:
+        done = 0
+        for now in write_shards(folder, settings, objects, workers or default_workers()):
+            advance(now - done)
+            done = now
+    print(f"{folder}\t{done} objects")
+
+
+@app.command()
+def train(
+    run: Annotated[Path, typer.Argument(help="Run folder; a run found there goes on.")],
+    data: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A folder of shards; repeat it. Without any, objects are drawn live."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="tiny, small or base.")] = "small",
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Training time over all sittings."),
+    ] = None,
+    steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Instead of minutes: same seed, same losses."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    learning_rate: Annotated[float, typer.Option(min=0)] = 8e-4,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load or draw data.")] = 1,
+    initial_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Start from these weights instead of random ones."),
+    ] = None,
+    accelerator: Annotated[
+        str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
+    ] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    checkpoint_minutes: Annotated[float, typer.Option(min=0)] = 5.0,
+) -> None:
+    """Train the structure generator; interrupt it any time, the same command goes on."""
+    from img2pc.data.dataset import DataSettings, ShardedDataset
+    from img2pc.generator import SIZES
+    from img2pc.training.loop import TrainingSettings
+    from img2pc.training.loop import train as run_training
+
+    if size not in SIZES:
+        raise typer.BadParameter(f"not among {', '.join(SIZES)}", param_hint="--size")
+    if (steps is None) == (minutes is None):
+        raise typer.BadParameter("give either --minutes or --steps")
+    settings = TrainingSettings(
+        steps=steps,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        workers=workers,
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    source = ShardedDataset(*data) if data else DataSettings(seed=seed)
+    with _ProgressBar("train", 1000, show="share") as advance:
+
+        def report(progress: Progress) -> None:
+            advance(
+                1000 * progress.share,
+                f"step {progress.step}  {progress.samples_per_second:.1f} img/s  "
+                f"loss {progress.loss:.4f}  IoU {progress.mask_iou:.3f}",
+            )
+
+        weights = run_training(run, source, SIZES[size], settings, initial_weights, report)
+    print(weights)
+
+
+@app.command()
+def calibrate(
+    weights: Annotated[
+        Path, typer.Argument(help="Trained weights, as `img2pc train` leaves them.")
+    ],
+    data: Annotated[Path, typer.Argument(help="Held-out cases, as for `img2pc evaluate`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Weights with the threshold.")],
+    limit: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
+    device: DeviceOption = "auto",
+) -> None:
+    """Choose the mask threshold with the best F-score at 1 % on held-out shapes."""
+    from dataclasses import replace
+
+    from img2pc.checkpoints import save_weights
+    from img2pc.evaluation import calibrate_mask_threshold, list_cases
+    from img2pc.reconstruction import Reconstructor
+
+    reconstructor = Reconstructor.load(weights, _chosen(device))
+    _, cases = list_cases(data, reconstructor.info, limit=limit)
+    threshold, means = calibrate_mask_threshold(reconstructor, cases)
+    info = replace(reconstructor.info, mask_threshold=threshold)
+    save_weights(output, reconstructor.generator, info)
+    for candidate, score in means.items():
+        print(f"{candidate:.2f}\tF@1% {score:.2f}{'  ←' if candidate == threshold else ''}")
+    print(output)
+
+
+def _chosen(device: Device) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadInputError("no CUDA device is available; use --device cpu")
+    return device
+
+
+def _set_up_logging(verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
+
+
+class _ProgressBar:
+    """A rich progress bar on stderr; nothing but the final line where stderr is no terminal."""
+
+    def __init__(self, title: str, total: float, show: Literal["count", "share"] = "count") -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        amount = MofNCompleteColumn() if show == "count" else TaskProgressColumn()
+        self._absolute = show == "share"
+        self._progress = Progress(
+            TextColumn(title),
+            BarColumn(),
+            amount,
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(title, total=total, note="")
+
+    def __enter__(self) -> Callable[..., None]:
+        self._progress.start()
+        return self._advance
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def _advance(self, amount: float, note: str = "") -> None:
+        if self._absolute:
+            self._progress.update(self._task, completed=amount, note=note)
+        else:
+            self._progress.update(self._task, advance=amount, note=note)
+
+
+def _print_table(summaries: list[Summary]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from img2pc.evaluation import SUMMARY_COLUMNS
+
+    table = Table("category", "n", *SUMMARY_COLUMNS)
+    for summary in summaries:
+        values = ["-" if value is None else f"{value:.2f}" for value in summary.values]
+        table.add_row(summary.category, str(summary.count), *values)
+    Console().print(table)

@@ -1,0 +1,79 @@
+"""Pictures of point clouds, drawn without a display: a z-buffer of shaded discs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from PIL import Image
+
+from img2pc.files import written_atomically
+from img2pc.pointclouds import PointCloud
+
+# Where the camera stands for each panel: azimuth from +Z towards +X, and elevation, degrees.
+SIDES = ((0.0, 15.0), (90.0, 15.0), (180.0, 15.0), (-45.0, 35.0))
+_CLAY = np.array([214, 190, 160])
+
+
+def draw_cloud(
+    points: Float[ndarray, "point 3"],
+    normals: Float[ndarray, "point 3"],
+    size: int,
+    azimuth_degrees: float,
+    elevation_degrees: float,
+) -> UInt8[ndarray, "size size 3"]:
+    """The cloud from one side, orthographic, lit from the camera's upper left, on white."""
+    azimuth, elevation = np.radians(azimuth_degrees), np.radians(elevation_degrees)
+    towards = np.array(
+        [
+            np.sin(azimuth) * np.cos(elevation),
+            np.sin(elevation),
+            np.cos(azimuth) * np.cos(elevation),
+        ]
+    )
+    right = np.array([np.cos(azimuth), 0.0, -np.sin(azimuth)])
+    up = np.cross(towards, right)
+    light = towards + 0.5 * up - 0.6 * right
+    shade = np.abs(normals @ (light / np.linalg.norm(light)))
+    scale = 0.86 * size
+    column = (size / 2 + scale * points @ right).round().astype(int)
+    row = (size / 2 - scale * points @ up).round().astype(int)
+    near = points @ towards
+    radius = max(1, size // 200)
+    image = np.full((size * size, 3), 255, dtype=np.uint8)
+    # Far to near, so that the nearest disc over a pixel is drawn last.
+    order = np.argsort(near)
+    offsets = [
+        (y, x)
+        for y in range(-radius, radius + 1)
+        for x in range(-radius, radius + 1)
+        if y * y + x * x <= radius * radius
+    ]
+    rows = np.concatenate([row[order, None] + [y for y, _ in offsets]]).reshape(-1)
+    columns = np.concatenate([column[order, None] + [x for _, x in offsets]]).reshape(-1)
+    fade = 0.75 + 0.25 * (near - near.min()) / max(float(np.ptp(near)), 1e-9)
+    colour = _CLAY * ((0.25 + 0.75 * shade) * fade)[:, None]
+    colours = np.repeat(colour[order], len(offsets), axis=0)
+    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+    image[(rows * size + columns)[inside]] = colours[inside].astype(np.uint8)
+    return image.reshape(size, size, 3)
+
+
+def write_preview(
+    path: Path, crop: UInt8[ndarray, "side side 4"], cloud: PointCloud, size: int = 320
+) -> None:
+    """The crop beside its cloud from four sides; the first is the photographer's azimuth.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    points = cloud.points.detach().cpu().double().numpy()
+    normals = cloud.normals.detach().cpu().double().numpy()
+    alpha = crop[..., 3:].astype(float) / 255
+    on_white = (crop[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    panels = [np.asarray(Image.fromarray(on_white).resize((size, size), Image.Resampling.BICUBIC))]
+    panels += [draw_cloud(points, normals, size, *side) for side in SIDES]
+    with written_atomically(path) as temporary:
+        Image.fromarray(np.concatenate(panels, axis=1)).save(temporary, format="PNG")
