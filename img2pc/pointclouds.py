@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,8 +101,8 @@ def read_points(path: Path) -> Float[np.ndarray, "point 3"]:
     import trimesh
 
     try:
-        scene = trimesh.load_scene(path, process=False)
-        points = np.concatenate([np.asarray(each.vertices, float) for each in scene.dump()])
+        pieces: Any = trimesh.load_scene(path, process=False).dump()
+        points: np.ndarray = np.concatenate([np.array(piece.vertices) for piece in pieces])
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise BadInputError(f"cannot read points from {path}: {error}") from error
     points = points[np.isfinite(points).all(-1)]

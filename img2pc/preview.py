@@ -37,10 +37,14 @@ def draw_cloud(
     up = np.cross(towards, right)
     light = towards + 0.5 * up - 0.6 * right
     shade = np.abs(normals @ (light / np.linalg.norm(light)))
+    facing = normals @ towards > -0.2  # the far side is not seen through gaps between points
+    points, shade = points[facing], shade[facing]
     scale = 0.86 * size
     column = (size / 2 + scale * points @ right).round().astype(int)
     row = (size / 2 - scale * points @ up).round().astype(int)
     near = points @ towards
+    if not len(points):
+        return np.full((size, size, 3), 255, dtype=np.uint8)
     radius = max(1, size // 200)
     image = np.full((size * size, 3), 255, dtype=np.uint8)
     # Far to near, so that the nearest disc over a pixel is drawn last.

@@ -301,10 +301,12 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
                     self.categories += json.loads(shard.metadata()["categories"])
             described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
             hashes.append(hashlib.sha256(described.encode()).hexdigest()[:16])
-        counts = {shard["pictures"].shape[1] for shard in self._shards}
-        if len(counts) != 1:
-            raise BadInputError("the data sets differ in their number of pictures per object")
-        self.pictures_per_object = counts.pop()
+        shapes = {
+            (*shard["pictures"].shape[1:3], shard["depth"].shape[-1]) for shard in self._shards
+        }
+        if len(shapes) != 1:
+            raise BadInputError("the data sets differ in pictures per object or in resolution")
+        self.pictures_per_object, self.picture_size, self.view_size = shapes.pop()
         self.hashes = tuple(hashes)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
 

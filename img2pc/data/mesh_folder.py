@@ -6,7 +6,7 @@ import csv
 import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import trimesh
@@ -98,10 +98,11 @@ def load_mesh(mesh: MeshFile) -> Shape:
 
 
 def _face_colours(piece: trimesh.Trimesh) -> Float[ndarray, "face 3"]:
-    if not isinstance(piece.visual, trimesh.visual.TextureVisuals):
-        return np.asarray(piece.visual.face_colors)[:, :3] / 255
+    visual: Any = piece.visual
+    if visual.kind != "texture":
+        return np.asarray(visual.face_colors)[:, :3] / 255
     # One colour for all, where the material has no texture coordinates.
-    colours = np.atleast_2d(piece.visual.to_color().vertex_colors)[:, :3] / 255
+    colours = np.atleast_2d(visual.to_color().vertex_colors)[:, :3] / 255
     at_vertices = np.broadcast_to(colours, (len(piece.vertices), 3))
     mean: ndarray = at_vertices[piece.faces].mean(1)
     return mean

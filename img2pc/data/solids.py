@@ -112,7 +112,7 @@ def box(width: float, height: float, depth: float, radius: float = 0.0) -> Solid
     if radius <= 0:
         outline = rounded_rectangle(width, depth, 0)
         return prism(outline, height)
-    rings = []
+    rings: list[ndarray] = []
     for angle in np.radians([-90, -45, 0, 0, 45, 90]):
         inset = radius * (1 - np.cos(angle))
         outline = rounded_rectangle(width - 2 * inset, depth - 2 * inset, radius - inset + 1e-4)
@@ -168,7 +168,8 @@ def superellipsoid(
     longitude = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
     def power(value: ndarray, exponent: float) -> ndarray:
-        return np.sign(value) * np.abs(value) ** exponent
+        signed: ndarray = np.sign(value) * np.abs(value) ** exponent
+        return signed
 
     ring = np.maximum(power(np.cos(latitude), vertical), 1e-3)[:, None]
     rings = np.stack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import signal
 import time
@@ -94,10 +95,18 @@ def train(
     Source: Lin et al. 2018, sec. 4.1.
 
     Raises:
-        BadInputError: no length given, or the checkpoint belongs to another generator.
+        BadInputError: no length given, data of other sizes than the generator's, or a checkpoint
+            of another generator.
     """
     if (settings.steps is None) == (settings.minutes is None):
         raise BadInputError("give the length of training as either steps or minutes")
+    sizes = (data.picture_size, data.view_size)
+    if sizes != (config.image_size, config.view_size):
+        raise BadInputError(
+            f"the data has pictures of {sizes[0]} and views of {sizes[1]} pixels, the generator "
+            f"takes {config.image_size} and makes {config.view_size}"
+        )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices,

@@ -1,0 +1,89 @@
+"""What several test files need: tiny weights, an asymmetric shape, its picture, a few shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import patch
+
+import beartype
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+# An int passes for a float (PEP 484), which beartype grants only when asked; `img2pc` is checked
+# from its first import on, so this comes before.
+beartype.beartype = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+
+# ruff: noqa: E402
+from img2pc.checkpoints import WeightsInfo, save_weights
+from img2pc.data import dataset
+from img2pc.data.dataset import DataSettings, write_shards
+from img2pc.data.pictures import photograph
+from img2pc.data.ray_caster import RayCaster
+from img2pc.data.shapes import Part, Shape, assemble
+from img2pc.data.solids import box
+from img2pc.generator import SIZES, StructureGenerator
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def single_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def chair() -> Shape:
+    """No symmetry: a back (-Z), one arm (+X), a short leg, a headrest to one side."""
+    legs = [
+        box(0.1, 0.5, 0.1).moved(0.35, 0.25, 0.35),
+        box(0.1, 0.5, 0.1).moved(-0.35, 0.25, 0.35),
+        box(0.1, 0.5, 0.1).moved(0.35, 0.25, -0.35),
+        box(0.1, 0.3, 0.1).moved(-0.35, 0.35, -0.35),
+    ]
+    parts = [
+        *(Part(leg, "legs", "metal") for leg in legs),
+        Part(box(0.8, 0.1, 0.8).moved(y=0.55), "seat", "wood"),
+        Part(box(0.8, 0.7, 0.1).moved(y=0.95, z=-0.35), "seat", "wood"),
+        Part(box(0.1, 0.3, 0.6).moved(0.35, 0.75, 0.05), "arm", "fabric"),
+        Part(box(0.3, 0.2, 0.1).moved(-0.2, 1.4, -0.35), "arm", "fabric"),
+    ]
+    return assemble("chair", parts)
+
+
+@pytest.fixture(scope="session")
+def chair_picture(chair: Shape, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of the chair with alpha, 128 pixels."""
+    rgba = photograph(chair, RayCaster(chair.vertices, chair.faces), 128, np.random.default_rng(3))
+    path = tmp_path_factory.mktemp("pictures") / "chair.png"
+    Image.fromarray(rgba).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained: the threshold is so low that the generator sees an object everywhere."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    info = WeightsInfo(SIZES["tiny"], mask_threshold=0.01, data=("none",), samples=0)
+    save_weights(path, StructureGenerator(SIZES["tiny"]), info)
+    return path
+
+
+SHARD_SETTINGS = DataSettings(
+    seed=7,
+    picture_size=32,
+    view_size=32,
+    families=("chair", "mug"),
+    surface_points=512,
+)
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four objects, two pictures each, in two shards of 32-pixel pictures and views."""
+    folder = tmp_path_factory.mktemp("shards")
+    with patch.object(dataset, "SHARD_OBJECTS", 2):
+        assert list(write_shards(folder, SHARD_SETTINGS, 4, workers=1)) == [0, 2, 4]
+    return folder

@@ -1,0 +1,68 @@
+"""What may import what: a reconstruction never waits for what only training needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from .conftest import ROOT
+
+HEAVY = ("torch", "scipy", "trimesh", "open3d", "safetensors", "embreex", "lightning_fabric")
+NOT_FOR_USERS = (
+    "embreex",
+    "lightning_fabric",
+    "open3d",
+    "trimesh",
+    "img2pc.data",
+    "img2pc.training",
+    "img2pc.evaluation",
+)
+
+
+def modules_after(code: str, *arguments: str) -> set[str]:
+    """Names of the modules that a fresh interpreter holds after some code."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    return set(ran.stdout.split())
+
+
+def test_imports_point_one_way() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 kept, 0 broken" in ran.stdout
+
+
+def test_the_command_line_starts_light() -> None:
+    assert modules_after("import img2pc.cli").isdisjoint(HEAVY)
+
+
+def test_a_reconstruction_loads_nothing_of_training(
+    chair_picture: Path, tiny_weights: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from img2pc.reconstruction import Reconstructor\n"
+        "from img2pc.pointclouds import write_ply\n"
+        "from img2pc.preview import write_preview\n"
+        "picture, weights = map(Path, sys.argv[1:])\n"
+        "result = Reconstructor.load(weights)(picture)\n"
+        "write_ply(picture.with_name('light.ply'), result.cloud)\n"
+        "write_preview(picture.with_name('light.png'), result.crop, result.cloud)"
+    )
+    loaded = modules_after(code, str(chair_picture), str(tiny_weights))
+    assert "img2pc.reconstruction" in loaded
+    assert loaded.isdisjoint(NOT_FOR_USERS)

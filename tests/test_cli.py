@@ -1,0 +1,316 @@
+"""The command line as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from img2pc.checkpoints import load_weights
+from img2pc.cli import main
+from img2pc.data.shapes import Shape
+from img2pc.pointclouds import read_points
+
+from .conftest import ROOT
+
+
+class Ran:
+    """What a command left: exit code, standard output and standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def img2pc(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command line in this process."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["img2pc", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def img2pc_process(*arguments: object) -> Ran:
+    """Runs a command line in a process of its own."""
+    ran = subprocess.run(
+        [sys.executable, "-c", "from img2pc.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def assert_one_line(err: str) -> None:
+    assert err.startswith("img2pc: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+# --- reconstruct ----------------------------------------------------------------------------------
+
+
+def test_reconstruct_in_a_process_of_its_own(
+    chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    cloud, preview = tmp_path / "cloud.ply", tmp_path / "preview.png"
+    ran = img2pc_process(
+        *("reconstruct", chair_picture, "-o", cloud, "--preview", preview, "-v"),
+        *("--points", 100, "--weights", tiny_weights),
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out == f"{cloud}\t100 points\n{preview}\n"
+    for phase in ("load weights", "read", "cut out and crop", "generate views", "fuse"):
+        assert phase in ran.err
+    assert read_points(cloud).shape == (100, 3)
+    assert Image.open(preview).size == (5 * 320, 320)
+
+
+def test_an_error_in_a_process_of_its_own(tiny_weights: Path, tmp_path: Path) -> None:
+    ran = img2pc_process("reconstruct", tmp_path / "missing.png", "--weights", tiny_weights)
+    assert ran.code == 3
+    assert ran.out == ""
+    assert_one_line(ran.err)
+
+
+def test_the_cloud_lies_beside_the_picture(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "seat.photo.png"
+    shutil.copy(chair_picture, picture)
+    ran = img2pc("reconstruct", picture, "--weights", tiny_weights)
+    assert ran.code == 0
+    cloud = tmp_path / "seat.photo.ply"
+    count = len(read_points(cloud))
+    assert ran.out == f"{cloud}\t{count} points\n"
+    assert ran.err == ""
+    assert count > 1000
+
+
+def test_the_same_picture_gives_the_same_file(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        img2pc(
+            *("reconstruct", chair_picture, "-o", tmp_path / f"{name}.ply"),
+            *("--points", 500, "--weights", tiny_weights),
+        )
+    assert (tmp_path / "one.ply").read_bytes() == (tmp_path / "two.ply").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["missing", "garbage", "empty", "folder", "nothing on it"])
+def test_bad_pictures(img2pc, kind: str, tiny_weights: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    if kind == "garbage":
+        picture.write_bytes(b"\x89PNG\r\n\x1a\ngarbage")
+    elif kind == "empty":
+        picture.touch()
+    elif kind == "folder":
+        picture.mkdir()
+    elif kind == "nothing on it":
+        Image.new("RGB", (50, 50), "white").save(picture)
+    before = set(tmp_path.iterdir())
+    ran = img2pc("reconstruct", picture, "--weights", tiny_weights)
+    assert ran.code == 3
+    assert ran.out == ""
+    assert_one_line(ran.err)
+    if kind != "nothing on it":
+        assert str(picture) in ran.err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_missing_and_broken_weights(img2pc, chair_picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(b"broken")
+    for name in ("missing", "broken"):
+        weights = tmp_path / f"{name}.safetensors"
+        ran = img2pc(
+            "reconstruct", chair_picture, "-o", tmp_path / "cloud.ply", "--weights", weights
+        )
+        assert ran.code == 4
+        assert_one_line(ran.err)
+        assert str(weights) in ran.err
+    assert not (tmp_path / "cloud.ply").exists()
+
+
+def test_targets_that_cannot_be_written(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    for option in ("-o", "--preview"):
+        target = tmp_path / "missing" / "target.ply"
+        ran = img2pc("reconstruct", chair_picture, option, target, "--weights", tiny_weights)
+        assert ran.code == 3
+        assert_one_line(ran.err)
+        assert str(target) in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reconstruct", "picture.png", "-o", "cloud.obj"],
+        ["reconstruct", "picture.png", "--points", "0"],
+        ["reconstruct", "picture.png", "--colour"],
+        ["reconstruct"],
+        ["reconstruckt", "picture.png"],
+        ["data", "folder", "--family", "unicorn"],
+        ["train", "run", "--size", "huge", "--steps", "1"],
+        ["train", "run", "--steps", "1", "--minutes", "1"],
+        ["train", "run"],
+        ["evaluate", "folder", "--mask-threshold", "2"],
+    ],
+)
+def test_wrong_usage(img2pc, arguments: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = img2pc(*arguments)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert "Usage: img2pc" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tracebacks_are_for_those_who_ask(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from img2pc.errors import BadInputError
+
+    arguments = ["reconstruct", str(tmp_path / "missing.png"), "--weights", str(tiny_weights)]
+    for place in (0, 1, 4):
+        with_debug = [*arguments[:place], "--debug", *arguments[place:]]
+        monkeypatch.setattr(sys, "argv", ["img2pc", *with_debug])
+        with pytest.raises(BadInputError):
+            main()
+
+
+def test_unexpected_errors_are_one_line_too(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("out of the blue")
+
+    monkeypatch.setattr("img2pc.pointclouds.write_ply", broken)
+    ran = img2pc(
+        *("reconstruct", chair_picture, "-o", tmp_path / "cloud.ply"), "--weights", tiny_weights
+    )
+    assert ran.code == 1
+    assert_one_line(ran.err)
+    assert "ZeroDivisionError: out of the blue" in ran.err
+    assert "--debug" in ran.err
+
+
+@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "train", "calibrate"])
+def test_help(img2pc, command: str) -> None:
+    ran = img2pc(*command.split(), "--help")
+    assert ran.code == 0
+    assert f"Usage: img2pc {command}" in ran.out
+
+
+# --- evaluate, data, train, calibrate -------------------------------------------------------------
+
+
+@pytest.fixture
+def pairs(chair: Shape, chair_picture: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for name in ("chair-a", "mug-b"):
+        shutil.copy(chair_picture, folder / f"{name}.png")
+        trimesh.PointCloud(chair.vertices).export(folder / f"{name}.ply")
+    return folder
+
+
+def test_evaluate_pairs(img2pc, pairs: Path, tiny_weights: Path) -> None:
+    ran = img2pc("evaluate", pairs, "--weights", tiny_weights, "--json")
+    assert ran.code == 0
+    report = json.loads(ran.out)
+    assert [case["name"] for case in report["cases"]] == ["chair-a", "mug-b"]
+    assert [row["category"] for row in report["means"]] == ["chair", "mug", "furniture", "all"]
+    assert all(len(row["values"]) == 7 for row in report["means"])
+    table = img2pc("evaluate", pairs, "--weights", tiny_weights, "--limit", 1).out
+    for word in ("chair", "furniture", "all"):
+        assert word in table
+    assert "mug" not in table
+
+
+def test_evaluate_at_another_threshold(img2pc, pairs: Path, tiny_weights: Path) -> None:
+    ran = img2pc(
+        *("evaluate", pairs, "--weights", tiny_weights, "--json", "--mask-threshold", 1.0),
+    )
+    means = json.loads(ran.out)["means"]
+    assert means[-1]["values"] == [None, None, 100.0, 100.0, 0.0, 0.0, 0.0]
+
+
+def test_evaluate_meshes(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:
+    (tmp_path / "meshes" / "seat").mkdir(parents=True)
+    mesh = trimesh.Trimesh(chair.vertices, chair.faces)
+    mesh.export(tmp_path / "meshes" / "seat" / "one.glb")
+    ran = img2pc("evaluate", tmp_path / "meshes", "--weights", tiny_weights, "--json")
+    assert ran.code == 0
+    (case,) = json.loads(ran.out)["cases"]
+    assert (case["name"], case["category"]) == ("one", "seat")
+    assert 0 < case["mask_iou"] < 1
+
+
+def test_evaluate_a_broken_mesh(img2pc, tmp_path: Path, tiny_weights: Path) -> None:
+    (tmp_path / "broken.glb").write_bytes(b"broken")
+    ran = img2pc("evaluate", tmp_path, "--weights", tiny_weights)
+    assert ran.code == 3
+    assert "broken.glb" in ran.err.splitlines()[-1]
+
+
+def test_evaluate_an_empty_folder(img2pc, tmp_path: Path, tiny_weights: Path) -> None:
+    ran = img2pc("evaluate", tmp_path, "--weights", tiny_weights)
+    assert ran.code == 3
+    assert "Traceback" not in ran.err
+
+
+def test_from_data_to_calibrated_weights(img2pc, chair_picture: Path, tmp_path: Path) -> None:
+    shards, run = tmp_path / "shards", tmp_path / "run"
+    made = img2pc("data", shards, "--objects", 2, "--family", "chair", "--workers", 1)
+    assert made.code == 0, made.err
+    assert made.out == f"{shards}\t2 objects\n"
+
+    trained = img2pc(
+        *("train", run, "--data", shards, "--size", "tiny", "--steps", 3),
+        *("--batch-size", 2, "--workers", 0, "--accelerator", "cpu"),
+    )
+    assert trained.code == 0, trained.err
+    weights = run / "weights.safetensors"
+    assert trained.out == f"{weights}\n"
+    assert load_weights(weights)[1].samples == 6
+
+    calibrated = tmp_path / "calibrated.safetensors"
+    chosen = img2pc("calibrate", weights, shards, "-o", calibrated, "--limit", 2)
+    assert chosen.code == 0, chosen.err
+    lines = chosen.out.splitlines()
+    assert lines[-1] == str(calibrated)
+    (marked,) = [line for line in lines if "←" in line]
+    assert load_weights(calibrated)[1].mask_threshold == float(marked.split()[0])
+
+    measured = img2pc("evaluate", shards, "--weights", calibrated, "--json")
+    assert [case["category"] for case in json.loads(measured.out)["cases"]] == ["chair"] * 4
+    assert np.isfinite(json.loads(measured.out)["means"][-1]["values"]).all()
+
+
+def test_data_of_other_settings_is_not_overwritten(img2pc, shards: Path) -> None:
+    ran = img2pc("data", shards, "--objects", 2)
+    assert ran.code == 3
+    assert "other settings" in ran.err.splitlines()[-1]
+
+
+def test_training_on_data_of_another_size(img2pc, shards: Path, tmp_path: Path) -> None:
+    ran = img2pc(
+        *("train", tmp_path / "run", "--data", shards, "--size", "tiny", "--steps", 1),
+        *("--workers", 0, "--accelerator", "cpu"),
+    )
+    assert ran.code == 3

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from scipy.spatial import cKDTree
+from torch.testing import assert_close
+
+from img2pc.cameras import fixed_cameras
+from img2pc.data import dataset
+from img2pc.data.dataset import (
+    Batch,
+    DataSettings,
+    LiveDataset,
+    ShardedDataset,
+    batch_of_objects,
+    render_object,
+    sample_surface,
+    true_views,
+    turned_points,
+    write_shards,
+)
+from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
+from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.shapes import Shape
+from img2pc.data.solids import Solid
+from img2pc.errors import BadInputError
+from img2pc.fusion import fuse
+from img2pc.views import Views
+
+from .conftest import SHARD_SETTINGS
+
+
+@pytest.fixture(scope="module")
+def chair_folder(chair: Shape, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One GLB of the asymmetric chair."""
+    folder = tmp_path_factory.mktemp("meshes") / "chair"
+    folder.mkdir()
+    trimesh.Trimesh(chair.vertices, chair.faces, process=False).export(folder / "one.glb")
+    return folder.parent
+
+
+def settings_for(folder: Path, **changes: object) -> DataSettings:
+    every_mesh_once = DataSettings(
+        picture_size=32,
+        view_size=32,
+        mesh_folder=str(folder),
+        mesh_split=None,
+        in_order=True,
+        surface_points=4096,
+    )
+    return replace(every_mesh_once, **changes)
+
+
+# --- Objects and batches --------------------------------------------------------------------------
+
+
+def test_objects_depend_on_seed_and_index_alone() -> None:
+    one, again = render_object(SHARD_SETTINGS, 3), render_object(SHARD_SETTINGS, 3)
+    assert one.category == again.category
+    for name in ("pictures", "quarter_turns", "depth", "surface"):
+        assert torch.equal(getattr(one, name), getattr(again, name))
+    other_index = render_object(SHARD_SETTINGS, 4)
+    other_seed = render_object(replace(SHARD_SETTINGS, seed=8), 3)
+    assert not torch.equal(one.pictures, other_index.pictures)
+    assert not torch.equal(one.pictures, other_seed.pictures)
+
+
+def test_only_the_chosen_families_are_drawn() -> None:
+    settings = replace(SHARD_SETTINGS, families=("mug",))
+    assert {render_object(settings, index).category for index in range(3)} == {"mug"}
+
+
+def test_pictures_of_one_object_are_taken_a_quarter_turn_apart() -> None:
+    settings = replace(SHARD_SETTINGS, pictures_per_object=4)
+    rendered = render_object(settings, 0)
+    assert sorted(rendered.quarter_turns.tolist()) == [0, 1, 2, 3]
+    assert rendered.pictures.shape == (4, 32, 32, 4)
+
+
+def mean_distance(points: np.ndarray, surface: np.ndarray) -> float:
+    return float(cKDTree(surface).query(points)[0].mean())
+
+
+def test_views_and_surface_agree_at_every_quarter_turn(chair_folder: Path) -> None:
+    rendered = render_object(settings_for(chair_folder, pictures_per_object=4), 0)
+    views = batch_of_objects([rendered]).views()
+    for item, turns in enumerate(rendered.quarter_turns.tolist()):
+        one = Views(views.coordinates[item], views.mask_logits[item])
+        fused = fuse(one, fixed_cameras(32)).points.double().numpy()
+        surface = rendered.surface.double().numpy()
+        right = mean_distance(fused, turned_points(surface, turns))
+        assert right < 0.02
+        for wrong in {0, 1, 2, 3} - {turns}:
+            assert mean_distance(fused, turned_points(surface, wrong)) > 2 * right
+
+
+def test_views_agree_with_the_picture_at_every_quarter_turn(chair_folder: Path) -> None:
+    """The photographed silhouette is near that of the true cloud seen from +Z, and no other."""
+    settings = settings_for(chair_folder, pictures_per_object=4, picture_size=64, view_size=64)
+    rendered = render_object(settings, 0)
+    views = batch_of_objects([rendered]).views()
+    clouds = [
+        fuse(Views(*(values[item] for values in views)), fixed_cameras(64)).points.double().numpy()
+        for item in range(4)
+    ]
+    agreement = np.array(
+        [
+            [silhouette_agreement(points, picture.numpy()) for points in clouds]
+            for picture in rendered.pictures
+        ]
+    )
+    assert agreement.argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def silhouette_agreement(points: np.ndarray, picture: np.ndarray) -> float:
+    """Best IoU of a cloud with a picture's alpha, over elevations and distances of the camera."""
+    alpha = picture[..., 3].reshape(32, 2, 32, 2).mean((1, 3)) > 127
+    best = 0.0
+    for elevation in np.radians(range(-10, 51, 5)):
+        down = np.array([0.0, -np.cos(elevation), np.sin(elevation)])
+        backward = np.array([0.0, np.sin(elevation), np.cos(elevation)])
+        for distance in (0.9, 1.1, 1.5, 2.5):
+            depth = distance - points @ backward
+            u, v = points[:, 0] / depth, points @ down / depth
+            side = max(np.ptp(u), np.ptp(v)) / 0.9
+            column = ((u - (u.max() + u.min()) / 2) / side + 0.5) * 32
+            row = ((v - (v.max() + v.min()) / 2) / side + 0.5) * 32
+            mask = np.zeros((32, 32), dtype=bool)
+            mask[row.astype(int), column.astype(int)] = True
+            best = max(best, float((mask & alpha).sum() / (mask | alpha).sum()))
+    return best
+
+
+def test_depth_survives_storage() -> None:
+    depth = torch.rand(1, 8, 4, 4) + 0.5
+    stored = (1 + 65534 * (depth - 0.5)).round()
+    stored[0, 2] = 0
+    views = true_views(stored.to(torch.int32).to(torch.uint16), torch.zeros(1, dtype=torch.uint8))
+    assert (views.depth - depth)[:, [0, 1, 3, 4, 5, 6, 7]].abs().max() < 1 / 65534
+    assert views.mask_logits[0, 2].isneginf().all()
+    assert (views.depth[0, 2] == 1).all()
+
+
+def test_a_mirrored_batch_is_the_batch_of_the_mirrored_object(chair: Shape) -> None:
+    mirrored = Solid(chair.vertices, chair.faces).mirrored()
+    cast = [
+        cast_views(RayCaster(solid.vertices, np.ascontiguousarray(solid.faces)), fixed_cameras(32))
+        for solid in (Solid(chair.vertices, chair.faces), mirrored)
+    ]
+    seen = cast[0].mask_logits > 0
+    stored = torch.where(seen, 1 + 65534 * (cast[0].depth - 0.5), 0).round()
+    crops = torch.randint(256, (1, 32, 32, 4), dtype=torch.uint8)
+    turns = torch.zeros(1, dtype=torch.uint8)
+    batch = Batch(crops, stored.to(torch.int32).to(torch.uint16)[None], turns, mirrored=True)
+    assert torch.equal(batch.pictures(), crops.flip(2))
+    views = batch.views()
+    same_mask = views.mask_logits[0] == cast[1].mask_logits
+    assert same_mask.float().mean() > 0.999
+    assert (views.depth[0] - cast[1].depth)[same_mask].abs().quantile(0.999) < 1e-4
+
+
+def test_surface_samples_are_uniform_by_area() -> None:
+    """Two squares, of area 3 and 1."""
+    wide = np.array([[0.0, 0, 0], [3, 0, 0], [3, 1, 0], [0, 1, 0]])
+    small = np.array([[10.0, 0, 0], [11, 0, 0], [11, 1, 0], [10, 1, 0]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]])
+    shape = Shape(
+        "squares",
+        np.concatenate([wide, small]),
+        np.concatenate([faces, faces + 4]),
+        np.zeros(4, dtype=np.int64),
+        ("paper",),
+    )
+    points = sample_surface(shape, 4000, np.random.default_rng(0))
+    on_wide = points[:, 0] < 5
+    assert on_wide.mean() == pytest.approx(0.75, abs=0.03)
+    assert points[on_wide].mean(0) == pytest.approx([1.5, 0.5, 0], abs=0.05)
+    assert np.abs(points[:, 2]).max() == 0
+
+
+def test_convention_turned_points_go_from_z_to_x() -> None:
+    assert turned_points(np.array([[0.0, 2.0, 1.0]]), 1) == pytest.approx(np.array([[1, 2, 0]]))
+
+
+# --- Shards ---------------------------------------------------------------------------------------
+
+
+def test_shards_hold_the_objects_in_order(shards: Path) -> None:
+    data = ShardedDataset(shards)
+    assert len(data) == 8
+    objects = [render_object(SHARD_SETTINGS, index) for index in range(4)]
+    assert data.categories == [each.category for each in objects]
+    batch, expected = data[list(range(8)), False], batch_of_objects(objects)
+    assert torch.equal(batch.crops, expected.crops)
+    assert torch.equal(batch.quarter_turns, expected.quarter_turns)
+    assert_close(batch.views().coordinates, expected.views().coordinates)
+    assert data.category(5) == objects[2].category
+    turned = turned_points(objects[2].surface.double().numpy(), int(objects[2].quarter_turns[1]))
+    assert data.surface(5) == pytest.approx(turned)
+
+
+def test_two_folders_follow_each_other(shards: Path) -> None:
+    both = ShardedDataset(shards, shards)
+    assert len(both) == 16
+    assert torch.equal(both[[9], False].crops, both[[1], False].crops)
+    assert len(both.hashes) == 2
+
+
+def test_an_interrupted_data_set_goes_on(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "SHARD_OBJECTS", 2)
+    first, second = sorted(shards.glob("objects-*"))
+    content, untouched = second.read_bytes(), first.stat().st_mtime_ns
+    second.unlink()
+    assert list(write_shards(shards, SHARD_SETTINGS, 4, workers=1)) == [2, 4]
+    assert second.read_bytes() == content
+    assert first.stat().st_mtime_ns == untouched
+    assert list(write_shards(shards, SHARD_SETTINGS, 4, workers=1)) == [4]
+    assert sorted(path.name for path in shards.iterdir()) == [
+        "objects-0000000.safetensors",
+        "objects-0000002.safetensors",
+        "settings.json",
+    ]
+
+
+def test_a_data_set_with_other_settings_is_refused(shards: Path) -> None:
+    with pytest.raises(BadInputError, match="other settings"):
+        next(write_shards(shards, replace(SHARD_SETTINGS, seed=9), 4, workers=1))
+
+
+def test_a_data_set_can_be_extended(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last shard, incomplete by now, is made anew."""
+    monkeypatch.setattr(dataset, "SHARD_OBJECTS", 2)
+    shutil.copytree(shards, tmp_path / "grown")
+    last = tmp_path / "grown" / "objects-0000002.safetensors"
+    last.unlink()
+    assert list(write_shards(tmp_path / "grown", SHARD_SETTINGS, 3, workers=1)) == [2, 3]
+    assert len(ShardedDataset(tmp_path / "grown")) == 6
+    assert list(write_shards(tmp_path / "grown", SHARD_SETTINGS, 4, workers=1)) == [2, 4]
+    assert last.read_bytes() == (shards / last.name).read_bytes()
+
+
+def test_a_folder_without_shards_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="holds no data set"):
+        ShardedDataset(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match="cannot write"):
+        next(write_shards(tmp_path / "file" / "data", SHARD_SETTINGS, 1, workers=1))
+
+
+def test_live_workers_share_the_objects_among_them() -> None:
+    loader = torch.utils.data.DataLoader(
+        LiveDataset(SHARD_SETTINGS, first_object=5), batch_size=None, num_workers=2
+    )
+    drawn = list(islice(loader, 4))
+    for index, rendered in enumerate(drawn, start=5):
+        assert torch.equal(rendered.pictures, render_object(SHARD_SETTINGS, index).pictures)
+
+
+# --- Mesh folders ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def meshes(tmp_path: Path) -> Path:
+    for name in ("table/b.glb", "table/a.stl", "lamp/c.ply"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        trimesh.creation.box((2.0, 1.0, 1.0)).export(path)
+    (tmp_path / "table" / "notes.txt").write_text("not a mesh")
+    return tmp_path
+
+
+def write_manifest(folder: Path, *rows: str) -> None:
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_meshes_without_a_manifest_are_named_after_their_folder(meshes: Path) -> None:
+    assert list_meshes(meshes, "test") == [
+        MeshFile(meshes / "lamp" / "c.ply", "lamp"),
+        MeshFile(meshes / "table" / "a.stl", "table"),
+        MeshFile(meshes / "table" / "b.glb", "table"),
+    ]
+
+
+def test_a_manifest_names_categories_and_splits(meshes: Path) -> None:
+    write_manifest(meshes, "path,category,split", "table/b.glb,desk,train", "lamp/c.ply,light,test")
+    assert list_meshes(meshes, "train") == [MeshFile(meshes / "table" / "b.glb", "desk")]
+    assert [mesh.category for mesh in list_meshes(meshes)] == ["desk", "light"]
+    with pytest.raises(BadInputError, match="no meshes found"):
+        list_meshes(meshes, "validation")
+
+
+def test_a_manifest_without_splits_is_of_every_split(meshes: Path) -> None:
+    write_manifest(meshes, "path,category", "table/b.glb,desk")
+    assert len(list_meshes(meshes, "train")) == 1
+
+
+def test_a_manifest_without_the_columns_is_bad_input(meshes: Path) -> None:
+    write_manifest(meshes, "file,kind", "table/b.glb,desk")
+    with pytest.raises(BadInputError, match=r"manifest\.csv"):
+        list_meshes(meshes)
+
+
+@pytest.mark.parametrize("name", ["table/b.glb", "table/a.stl", "lamp/c.ply"])
+def test_meshes_are_brought_into_the_object_frame(name: str, meshes: Path) -> None:
+    shape = load_mesh(MeshFile(meshes / name, "thing"))
+    expected = np.array([2, 1, 1]) / np.sqrt(6)
+    assert np.ptp(shape.vertices, axis=0) == pytest.approx(expected, abs=1e-6)
+    assert len(shape.faces) == 12
+    assert len(shape.vertices) == 8  # seams are joined
+
+
+def test_colours_of_a_mesh_are_kept(tmp_path: Path) -> None:
+    red = trimesh.creation.box()
+    red.visual.face_colors = [255, 0, 0, 255]
+    blue = trimesh.creation.box().apply_translation([2, 0, 0])
+    blue.visual.face_colors = [0, 0, 255, 255]
+    trimesh.Scene([red, blue]).export(tmp_path / "two.glb")
+    shape = load_mesh(MeshFile(tmp_path / "two.glb", "thing"))
+    assert shape.face_colour is not None
+    left = shape.vertices[shape.faces].mean(1)[:, 0] < 0
+    assert_close(
+        torch.from_numpy(shape.face_colour[left]), torch.tensor([[1.0, 0, 0]] * 12).double()
+    )
+    assert len(shape.materials) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"solid\nendsolid\n"])
+@pytest.mark.parametrize("suffix", ["glb", "stl", "ply", "obj"])
+def test_unreadable_meshes_are_named(content: bytes, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"broken.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match="broken"):
+        load_mesh(MeshFile(path, "thing"))
+
+
+def test_meshes_in_order_are_taken_once_each(meshes: Path) -> None:
+    settings = settings_for(meshes)
+    assert [render_object(settings, index).category for index in range(3)] == [
+        "lamp",
+        "table",
+        "table",
+    ]
+    with pytest.raises(IndexError):
+        render_object(settings, 3)
+
+
+def test_meshes_of_a_split_are_mixed_in(meshes: Path) -> None:
+    write_manifest(meshes, "path,category,split", "lamp/c.ply,light,train", "table/b.glb,no,test")
+    settings = replace(SHARD_SETTINGS, mesh_folder=str(meshes), mesh_split="train", mesh_share=0.5)
+    drawn = {render_object(settings, index).category for index in range(12)}
+    assert drawn == {"chair", "mug", "light"}

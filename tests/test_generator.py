@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from img2pc.cameras import pixel_grid
+from img2pc.generator import SIZES, StructureGenerator
+from img2pc.views import Views
+
+TINY_32 = replace(SIZES["tiny"], image_size=32)
+
+
+def random_images(count: int, size: int) -> torch.Tensor:
+    return torch.rand(count, 4, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.fixture
+def generator() -> StructureGenerator:
+    torch.manual_seed(0)
+    return StructureGenerator(TINY_32)
+
+
+def predict(generator: StructureGenerator, images: torch.Tensor) -> Views:
+    with torch.inference_mode():
+        return generator.eval()(images)
+
+
+@pytest.mark.parametrize("size", ["tiny", "small"])
+def test_views_of_eight_cameras(size: str) -> None:
+    views = predict(StructureGenerator(SIZES[size]), random_images(2, 128))
+    assert views.coordinates.shape == (2, 8, 128, 128, 3)
+    assert views.mask_logits.shape == (2, 8, 128, 128)
+    assert views.coordinates.dtype == views.mask_logits.dtype == torch.float32
+
+
+def test_maps_may_be_finer_than_the_picture() -> None:
+    config = replace(TINY_32, head_upsampling=8)
+    assert config.view_size == 64
+    views = predict(StructureGenerator(config), random_images(1, 32))
+    assert views.mask_logits.shape == (1, 8, 64, 64)
+
+
+def test_pictures_of_a_batch_do_not_influence_each_other(generator: StructureGenerator) -> None:
+    images = random_images(2, 32)
+    together = predict(generator, images)
+    apart = [predict(generator, image[None]) for image in images]
+    for index in range(2):
+        expected = torch.cat([views[index] for views in apart])
+        assert_close(together[index], expected, atol=1e-5, rtol=0)
+
+
+def test_the_picture_matters(generator: StructureGenerator) -> None:
+    one, other = predict(generator, random_images(2, 32)).coordinates
+    assert not torch.allclose(one, other, atol=1e-4)
+
+
+def test_opposite_views_share_their_mask_mirrored(generator: StructureGenerator) -> None:
+    mask = predict(generator, random_images(2, 32)).mask_logits
+    assert torch.equal(mask, mask.flip(1).flip(3))
+    assert not torch.equal(mask[:, 0], mask[:, 1])
+
+
+def test_x_and_y_stay_within_half_a_pixel(generator: StructureGenerator) -> None:
+    with torch.no_grad():
+        generator.shift_head.weight.mul_(1e4)
+    xy = predict(generator, random_images(2, 32)).coordinates[..., :2]
+    shift = (xy - pixel_grid(32)).abs()
+    assert shift.max() <= 0.5 / 32 + 1e-6
+    assert shift.max() > 0.4 / 32
+
+
+def test_training_starts_from_a_plane_through_the_centre(generator: StructureGenerator) -> None:
+    views = predict(generator, random_images(2, 32))
+    assert (views.depth - 1).abs().max() < 0.3
+    assert views.mask_probability.mean() < 0.5
+
+
+@pytest.mark.parametrize(("size", "most"), [("tiny", 1e5), ("small", 1e7), ("base", 16e6)])
+def test_parameter_counts(size: str, most: float) -> None:
+    with torch.device("meta"):
+        generator = StructureGenerator(SIZES[size])
+    count = sum(parameter.numel() for parameter in generator.parameters())
+    assert most / 10 < count <= most
+
+
+def test_gradients_reach_every_parameter(generator: StructureGenerator) -> None:
+    views = generator(random_images(2, 32))
+    (views.coordinates.square().sum() + views.mask_logits.square().sum()).backward()
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy import ndarray
+
+from img2pc.data.pictures import PhotographSettings, corner_normals, photograph
+from img2pc.data.ray_caster import RayCaster
+from img2pc.data.shapes import Shape
+from img2pc.data.solids import box, cylinder, rotation
+from img2pc.errors import BadInputError
+
+SIZE = 96
+AS_TRAINED = PhotographSettings()
+
+
+def take(
+    shape: Shape,
+    seed: int,
+    settings: PhotographSettings = AS_TRAINED,
+    azimuth_degrees: float = 0.0,
+) -> ndarray:
+    caster = RayCaster(shape.vertices, shape.faces)
+    rng = np.random.default_rng(seed)
+    return photograph(shape, caster, SIZE, rng, settings, azimuth_degrees)
+
+
+def silhouette_iou(one: ndarray, other: ndarray) -> float:
+    a, b = one[..., 3] > 127, other[..., 3] > 127
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_the_same_random_state_gives_the_same_picture(chair: Shape) -> None:
+    assert np.array_equal(take(chair, 1), take(chair, 1))
+
+
+def test_other_random_states_give_other_pictures(chair: Shape) -> None:
+    pictures = [take(chair, seed) for seed in range(4)]
+    for index, picture in enumerate(pictures[:-1]):
+        assert np.abs(picture.astype(int) - pictures[index + 1]).mean() > 1
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_foreground_is_centred_and_nine_tenths_of_the_crop(chair: Shape, seed: int) -> None:
+    found = take(chair, seed)[..., 3] > 127
+    rows, columns = np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0))
+    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    assert abs(max(height, width) - 0.9 * SIZE) <= 2
+    assert abs(rows[0] + rows[-1] + 1 - SIZE) <= 2
+    assert abs(columns[0] + columns[-1] + 1 - SIZE) <= 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("azimuth", [90.0, -37.0])
+def test_walking_around_is_turning_the_object(chair: Shape, seed: int, azimuth: float) -> None:
+    turned = replace(chair, vertices=chair.vertices @ rotation("y", -azimuth).T)
+    same = silhouette_iou(take(chair, seed, azimuth_degrees=azimuth), take(turned, seed))
+    opposite = silhouette_iou(take(chair, seed, azimuth_degrees=-azimuth), take(turned, seed))
+    assert same > 0.95
+    assert opposite < 0.9
+
+
+def test_convention_the_photographer_stands_at_plus_z() -> None:
+    """A post at +X is seen to the right, at eye level the post at +Y above the block."""
+    body, post = box(0.6, 0.2, 0.2), box(0.1, 0.5, 0.1).moved(0.25, 0.35)
+    shape = Shape(
+        "thing",
+        np.concatenate([body.vertices, post.vertices]),
+        np.concatenate([body.faces, post.faces + len(body.vertices)]),
+        np.zeros(len(body.faces) + len(post.faces), dtype=np.int64),
+        ("plastic",),
+    )
+    settings = PhotographSettings(elevation_degrees=(0.0, 0.0), roll_degrees=0.0)
+    for seed in range(3):
+        upper = take(shape, seed, settings)[: SIZE // 2, :, 3] > 127
+        assert upper[:, SIZE // 2 :].sum() > 100
+        assert upper[:, : SIZE // 2].sum() == 0
+
+
+def test_from_above_the_top_is_seen(chair: Shape) -> None:
+    """A flat plate fills the less of the crop's height the lower the camera is."""
+    plate = box(0.7, 0.02, 0.7)
+    shape = replace(
+        chair,
+        vertices=plate.vertices,
+        faces=plate.faces,
+        face_slot=np.zeros(len(plate.faces), dtype=np.int64),
+        materials=("wood",),
+    )
+    heights = []
+    for elevation in (0.0, 20.0, 80.0):
+        settings = PhotographSettings(elevation_degrees=(elevation, elevation))
+        rows = (take(shape, 2, settings)[..., 3] > 127).any(1)
+        heights.append(int(rows.sum()))
+    assert heights[0] < heights[1] < heights[2]
+
+
+def test_colours_differ_between_materials_and_are_not_clipped_away(chair: Shape) -> None:
+    for seed in range(4):
+        picture = take(chair, seed)
+        colours = picture[picture[..., 3] > 200][:, :3]
+        assert 5 < colours.mean() < 250
+        assert colours.std() > 2
+
+
+def test_a_shape_too_thin_to_be_seen_is_bad_input() -> None:
+    nothing = Shape(
+        "line",
+        np.array([[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+        np.array([[0, 1, 2]]),
+        np.zeros(1, dtype=np.int64),
+        ("metal",),
+    )
+    with pytest.raises(BadInputError, match="no foreground"):
+        take(nothing, 0)
+
+
+def test_corner_normals_are_flat_on_boxes_and_smooth_around_cylinders() -> None:
+    flat = box(1.0, 1.0, 1.0)
+    normals = corner_normals(flat.vertices, flat.faces)
+    assert np.abs(normals).max(-1) == pytest.approx(np.ones((len(flat.faces), 3)))
+    tube = cylinder(0.5, 1.0, sections=32)
+    normals = corner_normals(tube.vertices, tube.faces)
+    corners = tube.vertices[tube.faces]
+    on_side = np.abs(np.ptp(corners[..., 1], axis=1)) > 0.5
+    radial = corners[on_side] * [1, 0, 1] / 0.5
+    assert (normals[on_side] * radial).sum(-1).min() > 0.99

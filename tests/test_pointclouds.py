@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from torch.testing import assert_close
+
+from img2pc.errors import BadInputError
+from img2pc.pointclouds import PointCloud, estimate_normals, read_points, write_ply
+
+
+def random_cloud(count: int) -> PointCloud:
+    generator = torch.Generator().manual_seed(count)
+    return PointCloud(
+        torch.rand(count, 3, generator=generator) - 0.5,
+        torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=-1),
+        torch.randint(8, (count,), generator=generator),
+        torch.rand(count, generator=generator),
+    )
+
+
+def test_convention_ply_header(tmp_path: Path) -> None:
+    write_ply(tmp_path / "cloud.ply", random_cloud(5))
+    header, body = (tmp_path / "cloud.ply").read_bytes().split(b"end_header\n")
+    assert header.decode() == (
+        "ply\n"
+        "format binary_little_endian 1.0\n"
+        "comment img2pc: +Y up, bounding-box diagonal 1\n"
+        "element vertex 5\n"
+        "property float x\n"
+        "property float y\n"
+        "property float z\n"
+        "property float nx\n"
+        "property float ny\n"
+        "property float nz\n"
+        "property float confidence\n"
+        "property uchar view\n"
+    )
+    assert len(body) == 5 * (7 * 4 + 1)
+
+
+def test_ply_round_trip_through_trimesh(tmp_path: Path) -> None:
+    cloud = random_cloud(100)
+    write_ply(tmp_path / "cloud.ply", cloud)
+    loaded = trimesh.load(tmp_path / "cloud.ply", process=False)
+    vertex = loaded.metadata["_ply_raw"]["vertex"]["data"]
+    columns = {name: np.asarray(vertex[name]).reshape(-1).tolist() for name in vertex.dtype.names}
+    normals = torch.tensor([columns[name] for name in ("nx", "ny", "nz")]).T
+    assert_close(torch.from_numpy(np.asarray(loaded.vertices)).float(), cloud.points)
+    assert_close(normals, cloud.normals)
+    assert_close(torch.tensor(columns["confidence"]), cloud.confidence)
+    assert columns["view"] == cloud.view_index.tolist()
+
+
+def test_read_points_reads_what_write_ply_wrote(tmp_path: Path) -> None:
+    cloud = random_cloud(100)
+    write_ply(tmp_path / "cloud.ply", cloud)
+    assert_close(torch.from_numpy(read_points(tmp_path / "cloud.ply")).float(), cloud.points)
+
+
+def test_read_points_reads_meshes_and_drops_what_is_not_finite(tmp_path: Path) -> None:
+    trimesh.creation.box().export(tmp_path / "box.obj")
+    assert read_points(tmp_path / "box.obj").shape == (8, 3)
+    (tmp_path / "cloud.xyz").write_text("0 0 0\n1 2 3\nnan 0 0\n")
+    assert read_points(tmp_path / "cloud.xyz").tolist() == [[0, 0, 0], [1, 2, 3]]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage\x00\xff", b"ply\nformat ascii 1.0\nend_header"])
+def test_read_points_of_garbage_names_the_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.ply"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match=r"broken\.ply"):
+        read_points(path)
+
+
+def test_read_points_of_a_missing_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"missing\.ply"):
+        read_points(tmp_path / "missing.ply")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cloud.ply"
+    write_ply(path, random_cloud(3))
+    before = path.read_bytes()
+
+    def full_disk(self: Path, data: bytes) -> int:
+        self.open("wb").write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(BadInputError, match="No space left on device"):
+        write_ply(path, random_cloud(4))
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Path, data: bytes) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_ply(tmp_path / "cloud.ply", random_cloud(4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_into_a_missing_folder_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="No such file or directory"):
+        write_ply(tmp_path / "missing" / "cloud.ply", random_cloud(1))
+
+
+def test_subsample_is_deterministic_and_without_repeats() -> None:
+    cloud = random_cloud(1000)
+    first, second = (cloud.subsample(300, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first.points, second.points)
+    assert len(first.points.unique(dim=0)) == 300
+    other = cloud.subsample(300, torch.Generator().manual_seed(6))
+    assert not torch.equal(first.points, other.points)
+
+
+def test_subsample_keeps_each_points_own_values() -> None:
+    cloud = random_cloud(1000)
+    few = cloud.subsample(10, torch.Generator().manual_seed(0))
+    index = [int((cloud.points == point).all(-1).nonzero()) for point in few.points]
+    assert torch.equal(few.normals, cloud.normals[index])
+    assert torch.equal(few.view_index, cloud.view_index[index])
+    assert torch.equal(few.confidence, cloud.confidence[index])
+
+
+def test_subsample_of_few_points_is_the_whole_cloud() -> None:
+    cloud = random_cloud(7)
+    assert torch.equal(cloud.subsample(8, torch.Generator()).points, cloud.points)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_normals_of_a_plane_face_the_given_side(side: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.rand(50, 3, generator=generator) * torch.tensor([1.0, 1.0, 0.0])
+    towards = torch.tensor([0.3, 0.0, side]).expand(50, 3)
+    expected = torch.tensor([0.0, 0.0, side]).expand(50, 3)
+    assert_close(estimate_normals(flat, towards), expected)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_normals_of_too_few_points_are_towards_the_viewer(count: int) -> None:
+    towards = torch.tensor([0.0, 0.0, 2.0]).expand(count, 3)
+    expected = torch.tensor([0.0, 0.0, 1.0]).expand(count, 3)
+    assert_close(estimate_normals(torch.rand(count, 3), towards), expected)
+
+
+def test_normals_of_coinciding_points_are_finite_unit_vectors() -> None:
+    towards = torch.tensor([0.0, 0.0, 1.0]).expand(12, 3)
+    normals = estimate_normals(torch.zeros(12, 3), towards)
+    assert_close(normals.norm(dim=-1), torch.ones(12))
+    assert ((normals * towards).sum(-1) >= 0).all()

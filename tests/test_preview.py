@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from img2pc.data.solids import rotation
+from img2pc.errors import BadInputError
+from img2pc.pointclouds import PointCloud
+from img2pc.preview import draw_cloud, write_preview
+
+CLAY, SHADOW = [214, 190, 160], [53, 47, 40]
+# The direction of the light for a camera at +Z: full brightness where a normal points there.
+LIT = np.array([-0.6, 0.5, 1.0]) / np.linalg.norm([-0.6, 0.5, 1.0])
+DARK = np.array([1.0, 0.0, 0.6]) / np.linalg.norm([1.0, 0.0, 0.6])  # across it, faces the camera
+
+
+@pytest.mark.parametrize(
+    ("azimuth", "elevation", "point", "row", "column"),
+    [
+        (0.0, 0.0, (0.0, 0.0, 0.0), 50, 50),
+        (0.0, 0.0, (0.25, 0.0, 0.3), 50, 72),  # +X to the right
+        (0.0, 0.0, (0.0, 0.25, 0.3), 28, 50),  # +Y up
+        (90.0, 0.0, (0.3, 0.0, 0.25), 50, 28),  # from +X, +Z is to the left
+        (180.0, 0.0, (0.25, 0.0, 0.0), 50, 28),
+        (0.0, 90.0, (0.0, 0.3, 0.25), 72, 50),  # from above, +Z is towards the bottom
+    ],
+)
+def test_convention_where_a_point_is_drawn(
+    azimuth: float, elevation: float, point: tuple[float, float, float], row: int, column: int
+) -> None:
+    """0.86 of the panel to a unit, the centre in the middle."""
+    towards = rotation("y", azimuth) @ rotation("x", -elevation) @ [0, 0, 1]
+    image = draw_cloud(np.array([point]), towards[None], 100, azimuth, elevation)
+    drawn = np.argwhere((image != 255).any(-1))
+    assert drawn.mean(0).tolist() == [row, column]
+    assert len(drawn) == 5  # a disc of one pixel's radius
+
+
+def test_the_rest_is_white() -> None:
+    image = draw_cloud(np.zeros((1, 3)), LIT[None], 100, 0.0, 0.0)
+    assert (image == 255).all(-1).sum() == 100 * 100 - 5
+    assert image[50, 50].max() < 255
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+@pytest.mark.parametrize(("nearer", "colour"), [(LIT, CLAY), (DARK, SHADOW)])
+def test_the_nearer_point_hides_the_farther(
+    nearer: np.ndarray, colour: list[int], order: list[int]
+) -> None:
+    points = np.array([[0.0, 0.0, 0.2], [0.0, 0.0, -0.2]])[order]
+    farther = DARK if nearer is LIT else LIT
+    normals = np.stack([nearer, farther])[order]
+    assert draw_cloud(points, normals, 100, 0.0, 0.0)[50, 50].tolist() == colour
+
+
+def test_points_that_face_away_are_not_drawn() -> None:
+    image = draw_cloud(np.zeros((1, 3)), np.array([[0.0, 0, -1]]), 100, 0.0, 0.0)
+    assert (image == 255).all()
+    assert (draw_cloud(np.zeros((1, 3)), np.array([[0.0, 0, -1]]), 100, 180.0, 0.0) < 255).any()
+
+
+def test_points_beyond_the_panel_are_left_out() -> None:
+    image = draw_cloud(np.array([[5.0, 0, 0]]), LIT[None], 100, 0.0, 0.0)
+    assert (image == 255).all()
+
+
+def one_point() -> PointCloud:
+    normal = torch.from_numpy(LIT)[None].float()
+    return PointCloud(torch.zeros(1, 3), normal, torch.zeros(1, dtype=torch.int64), torch.ones(1))
+
+
+def test_a_preview_is_the_crop_and_four_sides(tmp_path: Path) -> None:
+    crop = np.zeros((32, 32, 4), dtype=np.uint8)
+    crop[:, 16:] = (255, 0, 0, 255)
+    write_preview(tmp_path / "preview.png", crop, one_point(), size=64)
+    image = np.asarray(Image.open(tmp_path / "preview.png"))
+    assert image.shape == (64, 5 * 64, 3)
+    assert image[32, 5].tolist() == [255, 255, 255]  # transparent is white
+    assert image[32, 60].tolist() == [255, 0, 0]
+    drawn = [bool(image[32, panel * 64 + 32].max() < 255) for panel in range(1, 5)]
+    assert drawn == [True, False, False, True]  # the point faces +Z, a little to -X
+
+
+def test_a_preview_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="cannot write"):
+        write_preview(
+            tmp_path / "missing" / "preview.png", np.zeros((8, 8, 4), np.uint8), one_point()
+        )

@@ -1,0 +1,71 @@
+"""README.md says what is so: its commands exist, with the options that it uses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import typer
+
+from img2pc.cli import app
+
+from .conftest import ROOT
+
+README = ROOT / "README.md"
+pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is not written yet")
+
+
+def shell_blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def commands() -> list[list[str]]:
+    """The arguments of every `img2pc …` command in the shell blocks."""
+    found: list[list[str]] = []
+    for block in shell_blocks():
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            breaks = [
+                i for i, word in enumerate(words) if word in {"&&", "||", "|", ";", ">", "2>"}
+            ]
+            for start, end in zip([-1, *breaks], [*breaks, len(words)], strict=True):
+                if words[start + 1 : start + 2] == ["img2pc"]:
+                    found.append(words[start + 2 : end])
+    return found
+
+
+def test_installing_and_reconstructing_are_shown() -> None:
+    assert len(shell_blocks()) >= 2
+    assert any("pip install" in block for block in shell_blocks())
+    assert any(command[:1] == ["reconstruct"] for command in commands())
+
+
+def test_every_command_parses() -> None:
+    """Arguments, options and their values are accepted; nothing is run."""
+    group = typer.main.get_command(app)
+    for words in commands():
+        arguments = [word for word in words if word != "--debug"]
+        if not arguments or {"--help", "--version"} & set(arguments):
+            continue
+        context = group.make_context("img2pc", list(arguments))
+        name, command, rest = group.resolve_command(context, arguments)
+        assert command is not None, words
+        command.make_context(name, rest, parent=context)
+
+
+def test_every_subcommand_is_mentioned() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name in typer.main.get_command(app).commands:
+        assert f"img2pc {name}" in text
+
+
+def test_exit_codes_are_listed() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert "Exit codes" in text
+
+
+def test_files_that_it_links_to_exist() -> None:
+    text = README.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:\s]+)\)", text) + re.findall(r'src="([^":]+)"', text):
+        assert (ROOT / target).exists(), target

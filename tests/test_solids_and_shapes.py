@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from math import cos, pi, radians, sin
+
+import numpy as np
+import pytest
+import trimesh
+
+from img2pc.data.families import FAMILIES
+from img2pc.data.shapes import Part, Shape, assemble, normalised
+from img2pc.data.solids import (
+    Solid,
+    bar,
+    box,
+    cylinder,
+    lathe,
+    loft,
+    prism,
+    rotation,
+    rounded_rectangle,
+    sheet,
+    signed_volume,
+    smooth_path,
+    superellipsoid,
+    sweep,
+)
+
+CURVE = smooth_path([(0.0, 0.0, 0.0), (0.3, 0.6, 0.0), (0.2, 1.0, 0.5)])
+ANGLES = np.linspace(0, 2 * pi, 24, endpoint=False)
+CIRCLE = np.stack([np.cos(ANGLES), np.zeros(24), np.sin(ANGLES)], -1)
+SHELL = np.stack(np.meshgrid(np.linspace(0, 1, 5), np.linspace(0, 1, 6), indexing="ij"), -1)
+SHELL = np.concatenate([SHELL, SHELL[..., :1] ** 2], -1)
+
+SOLIDS = {
+    "box": box(1.0, 2.0, 3.0),
+    "rounded box": box(1.0, 2.0, 3.0, 0.2),
+    "prism": prism(rounded_rectangle(2.0, 1.0, 0.3), 0.5, taper=0.6),
+    "cylinder": cylinder(0.5, 2.0),
+    "frustum": cylinder(0.5, 2.0, top_radius=0.2),
+    "cone": cylinder(0.5, 2.0, top_radius=0.0),
+    "lathe": lathe([(0.2, 0.0), (0.5, 0.3), (0.1, 1.0)]),
+    "lathe with a hollow": lathe([(0.5, 0.0), (0.6, 1.0), (0.5, 1.0), (0.4, 0.1)]),
+    "ellipsoid": superellipsoid(1.0, 2.0, 3.0),
+    "cushion": superellipsoid(1.0, 0.3, 1.0, 0.4, 0.3),
+    "bent tube": sweep(CURVE, 0.1),
+    "tapered tube": sweep(CURVE, 0.1, np.linspace(1, 0.3, len(CURVE))),
+    "torus": sweep(CIRCLE, 0.2, closed=True),
+    "rail": sweep(CURVE, rounded_rectangle(0.1, 0.3, 0.02)),
+    "bar": bar((0.0, 0.0, 0.0), (1.0, 2.0, 3.0), 0.1, taper=0.5),
+    "upright bar": bar((0.0, 0.0, 0.0), (0.0, 1.0, 0.0), 0.1),
+    "downward bar": bar((0.0, 1.0, 0.0), (0.0, 0.0, 0.0), 0.1),
+    "sheet": sheet(SHELL, 0.05),
+    "bent": box(0.2, 1.0, 0.2).bent(0.3),
+    "rotated": box(1.0, 2.0, 3.0).rotated("x", 33.0),
+    "mirrored": bar((0.0, 0.0, 0.0), (1.0, 2.0, 3.0), 0.1).mirrored(),
+    "scaled": cylinder(0.5, 1.0).scaled(2.0, -1.0, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", SOLIDS)
+def test_solids_are_closed_and_wound_outwards(name: str) -> None:
+    solid = SOLIDS[name]
+    mesh = trimesh.Trimesh(solid.vertices, solid.faces, process=False)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
+    assert signed_volume(solid) == pytest.approx(mesh.volume)
+
+
+@pytest.mark.parametrize(
+    ("solid", "volume", "tolerance"),
+    [
+        (box(1.0, 2.0, 3.0), 6.0, 1e-12),
+        (box(1.0, 2.0, 3.0).scaled(2.0, 1.0, -1.0), 12.0, 1e-12),
+        (box(1.0, 2.0, 3.0).rotated("y", 40.0).moved(5.0), 6.0, 1e-9),
+        (cylinder(0.5, 2.0), pi * 0.25 * 2, 0.02),
+        (cylinder(0.5, 2.0, top_radius=0.0), pi * 0.25 * 2 / 3, 0.02),
+        (superellipsoid(1.0, 2.0, 3.0), pi, 0.04),
+        (bar((0.0, 0.0, 0.0), (3.0, 0.0, 4.0), rounded_rectangle(0.2, 0.3, 0.0)), 0.3, 1e-9),
+        (prism(rounded_rectangle(2.0, 1.0, 0.0), 0.5), 1.0, 1e-12),
+        (sweep(CIRCLE, 0.2, closed=True), 2 * pi**2 * 0.2**2, 0.09),
+        (sheet(SHELL * [1, 1, 0], 0.05), 0.05, 1e-9),
+    ],
+)
+def test_volumes(solid: Solid, volume: float, tolerance: float) -> None:
+    assert signed_volume(solid) == pytest.approx(volume, rel=tolerance)
+
+
+def test_rounding_takes_volume_off_a_box_and_keeps_its_size() -> None:
+    plain, rounded = box(1.0, 2.0, 3.0), box(1.0, 2.0, 3.0, 0.2)
+    assert 0.9 * signed_volume(plain) < signed_volume(rounded) < signed_volume(plain)
+    assert np.ptp(rounded.vertices, axis=0) == pytest.approx([1.0, 2.0, 3.0], abs=1e-3)
+
+
+def test_convention_rotation_about_y_turns_z_to_x() -> None:
+    assert rotation("y", 90.0) @ [0, 0, 1] == pytest.approx([1, 0, 0])
+    assert rotation("x", 90.0) @ [0, 1, 0] == pytest.approx([0, 0, 1])
+    assert rotation("z", 30.0) @ [1, 0, 0] == pytest.approx([cos(radians(30)), sin(radians(30)), 0])
+
+
+def test_convention_mirrored_is_across_the_yz_plane() -> None:
+    mirrored = box(1.0, 1.0, 1.0).moved(2.0, 3.0, 4.0).mirrored()
+    assert mirrored.vertices.mean(0) == pytest.approx([-2.0, 3.0, 4.0])
+
+
+def test_bars_end_where_they_should() -> None:
+    vertices = bar((1.0, 0.0, 0.0), (1.0, 3.0, 0.0), 0.1).vertices
+    assert (vertices[:, 1].min(), vertices[:, 1].max()) == pytest.approx((0.0, 3.0))
+    assert vertices[:, [0, 2]].mean(0) == pytest.approx([1.0, 0.0])
+
+
+def test_smooth_paths_go_through_their_points() -> None:
+    points = np.array([[0.0, 0, 0], [0.3, 0.6, 0], [0.2, 1, 0.5], [1, 1, 1]])
+    path = smooth_path(list(points), samples=301)
+    distance = np.linalg.norm(path[None] - points[:, None], axis=-1).min(1)
+    assert distance.max() < 1e-2
+    assert path[0] == pytest.approx(points[0])
+
+
+def test_loft_joins_the_ends_if_closed() -> None:
+    ring = np.array([[1.0, 0, 0], [1.2, 0, 0], [1.1, 0.2, 0]])
+    rings = np.stack([ring @ rotation("y", angle).T for angle in range(0, 360, 15)])
+    mesh = loft(rings, closed=True)
+    assert trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).euler_number == 0
+
+
+# --- Shapes ---------------------------------------------------------------------------------------
+
+
+def test_assemble_brings_the_parts_into_the_object_frame() -> None:
+    shape = assemble(
+        "thing",
+        [
+            Part(box(3.0, 1.0, 1.0).moved(10.0), "body", "wood"),
+            Part(box(1.0, 4.0, 1.0).moved(10.0, 1.5), "neck", "metal"),
+            Part(box(1.0, 1.0, 1.0).moved(10.0), "body", "wood"),
+        ],
+    )
+    assert shape.category == "thing"
+    assert shape.materials == ("wood", "metal")
+    assert shape.face_slot.tolist() == [0] * 16 + [1] * 16 + [0] * 16
+    assert_in_object_frame(shape)
+    assert np.ptp(shape.vertices, axis=0) == pytest.approx(np.array([3, 4, 1]) / np.sqrt(26))
+
+
+def test_normalised_keeps_proportions() -> None:
+    vertices = normalised(np.array([[5.0, 5, 5], [8, 9, 5]]))
+    assert vertices == pytest.approx(np.array([[-0.3, -0.4, 0], [0.3, 0.4, 0]]))
+
+
+def assert_in_object_frame(shape: Shape) -> None:
+    low, high = shape.vertices.min(0), shape.vertices.max(0)
+    assert low + high == pytest.approx(np.zeros(3), abs=1e-9)
+    assert np.linalg.norm(high - low) == pytest.approx(1)
+
+
+def draw(family: str, seed: int) -> Shape:
+    return assemble(family, FAMILIES[family][0](np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_draw_sound_shapes(family: str) -> None:
+    shapes = [draw(family, seed) for seed in range(8)]
+    for shape in shapes:
+        assert np.isfinite(shape.vertices).all()
+        assert_in_object_frame(shape)
+        assert np.ptp(shape.vertices, axis=0).min() > 1e-3
+        assert 12 <= len(shape.faces) < 10_000
+        assert shape.faces.min() >= 0
+        assert shape.faces.max() < len(shape.vertices)
+        assert set(shape.face_slot.tolist()) <= set(range(len(shape.materials)))
+    assert len({shape.vertices.tobytes() for shape in shapes}) == len(shapes)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_draw_the_same_shape_from_the_same_seed(family: str) -> None:
+    first, second = draw(family, 5), draw(family, 5)
+    assert np.array_equal(first.vertices, second.vertices)
+    assert np.array_equal(first.faces, second.faces)
+    assert first.materials == second.materials
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parts_of_families_are_closed_and_wound_outwards(family: str) -> None:
+    """Pictures shade both sides alike, but meshes and normals made from these would not."""
+    for seed in range(4):
+        for part in FAMILIES[family][0](np.random.default_rng(seed)):
+            mesh = trimesh.Trimesh(part.solid.vertices, part.solid.faces, process=False)
+            assert mesh.is_watertight, (seed, part.slot)
+            assert mesh.volume > 0, (seed, part.slot)
+
+
+def test_every_family_is_drawn_with_some_weight() -> None:
+    assert all(weight > 0 for _, weight in FAMILIES.values())

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import csv
+import math
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from img2pc.checkpoints import load_weights
+from img2pc.data.dataset import ShardedDataset
+from img2pc.errors import BadInputError, WeightsError
+from img2pc.generator import SIZES
+from img2pc.images import network_input
+from img2pc.losses import mask_iou
+from img2pc.training.loop import Progress, TrainingSettings, _schedule, train
+from img2pc.training.muon import Muon, orthogonalised
+
+CONFIG = replace(SIZES["tiny"], image_size=32, encoder_channels=(16, 32, 32, 64), token_width=64)
+SETTINGS = TrainingSettings(
+    steps=40, batch_size=4, workers=0, accelerator="cpu", precision="32-true", seed=3
+)
+
+
+def log_without_times(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: row[key] for key in row if key not in ("seconds", "rate")} for row in rows]
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    ours, theirs = load_weights(one)[0].state_dict(), load_weights(other)[0].state_dict()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    train(run, ShardedDataset(shards), CONFIG, SETTINGS)
+    return run
+
+
+def test_a_few_pictures_are_learned_by_heart(shards: Path, tmp_path: Path) -> None:
+    data = ShardedDataset(shards)
+    config = replace(CONFIG, encoder_channels=(16, 32, 64, 64), decoder_channels=(64, 64))
+    settings = replace(
+        SETTINGS,
+        steps=300,
+        batch_size=8,
+        learning_rate=5e-3,
+        muon_learning_rate=0.05,
+        average_decay=0.9,
+    )
+    reports: list[Progress] = []
+    weights = train(tmp_path / "run", data, config, settings, report=reports.append)
+    generator, _ = load_weights(weights)
+    batch = data[list(range(8)), False]
+    with torch.inference_mode():
+        predicted = generator(network_input(batch.pictures()))
+    assert mask_iou(predicted, batch.views()).min() > 0.8
+    assert mask_iou(predicted, batch.views()).mean() > 0.9
+    assert reports[-1].loss < 0.3 * reports[0].loss
+
+
+def test_the_run_folder_holds_weights_checkpoint_and_log(uninterrupted: Path, shards: Path) -> None:
+    assert sorted(path.name for path in uninterrupted.iterdir()) == [
+        "checkpoint.pt",
+        "log.csv",
+        "weights.safetensors",
+    ]
+    _, info = load_weights(uninterrupted / "weights.safetensors")
+    assert info.config == CONFIG
+    assert info.samples == 160
+    assert info.data == ShardedDataset(shards).hashes
+    assert [row["step"] for row in log_without_times(uninterrupted)] == ["20", "40"]
+    assert [row["samples"] for row in log_without_times(uninterrupted)] == ["80", "160"]
+
+
+def test_the_same_seed_gives_the_same_losses(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    train(tmp_path / "again", ShardedDataset(shards), CONFIG, SETTINGS)
+    assert log_without_times(tmp_path / "again") == log_without_times(uninterrupted)
+    other = replace(SETTINGS, seed=4)
+    train(tmp_path / "other", ShardedDataset(shards), CONFIG, other)
+    assert log_without_times(tmp_path / "other") != log_without_times(uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
+    number: int, uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        assert progress.step == 20
+        os.kill(os.getpid(), number)
+
+    handler = signal.getsignal(number)
+    run = tmp_path / "run"
+    weights = train(run, ShardedDataset(shards), CONFIG, SETTINGS, report=stop)
+    assert load_weights(weights)[1].samples == 80
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 20
+    assert signal.getsignal(number) == handler
+    train(run, ShardedDataset(shards), CONFIG, SETTINGS)
+    assert log_without_times(run) == log_without_times(uninterrupted)
+    assert_same_weights(weights, uninterrupted / "weights.safetensors")
+
+
+def test_a_finished_run_stays_as_it_is(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
+    before = log_without_times(uninterrupted)
+    weights = uninterrupted / "weights.safetensors"
+    shutil.copy(weights, tmp_path / "before.safetensors")
+    train(uninterrupted, ShardedDataset(shards), CONFIG, SETTINGS)
+    assert log_without_times(uninterrupted) == before
+    assert_same_weights(weights, tmp_path / "before.safetensors")
+
+
+def test_training_can_start_from_weights(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
+    initial = uninterrupted / "weights.safetensors"
+    still = replace(SETTINGS, steps=1, learning_rate=0.0, muon_learning_rate=1e-12)
+    weights = train(tmp_path / "run", ShardedDataset(shards), CONFIG, still, initial)
+    assert_same_weights(weights, initial)
+
+
+def test_a_run_of_another_size_is_refused(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    data, other = ShardedDataset(shards), replace(CONFIG, token_width=32)
+    with pytest.raises(BadInputError, match="another size"):
+        train(uninterrupted, data, other, SETTINGS)
+    with pytest.raises(WeightsError, match="another size"):
+        train(tmp_path / "run", data, other, SETTINGS, uninterrupted / "weights.safetensors")
+
+
+def test_data_of_another_picture_size_is_refused(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="32"):
+        train(tmp_path / "run", ShardedDataset(shards), SIZES["tiny"], SETTINGS)
+
+
+@pytest.mark.parametrize("length", [{}, {"steps": 1, "minutes": 1.0}])
+def test_the_length_is_steps_or_minutes(
+    length: dict[str, float], shards: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInputError, match="either steps or minutes"):
+        train(tmp_path / "run", ShardedDataset(shards), CONFIG, TrainingSettings(**length))
+
+
+# --- Schedule and optimiser -----------------------------------------------------------------------
+
+
+def test_convention_schedule() -> None:
+    assert _schedule(0.0, 0.1) == pytest.approx(0.001 / 0.101)
+    assert _schedule(0.05, 0.1) == pytest.approx(0.051 / 0.101)
+    assert _schedule(0.1, 0.1) == pytest.approx(1.0)
+    assert _schedule(0.55, 0.1) == pytest.approx(0.01 + 0.99 * 0.5)
+    assert _schedule(1.0, 0.1) == pytest.approx(0.01)
+    assert _schedule(0.325, 0.1) == pytest.approx(0.01 + 0.495 * (1 + math.sqrt(0.5)))
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 64), (64, 8)])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+def test_orthogonalised_matrices_have_singular_values_near_one(
+    shape: tuple[int, int], scale: float
+) -> None:
+    """And the singular vectors they had: all are turned and scaled alike."""
+    generator = torch.Generator().manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(*shape, generator=generator), full_matrices=False)
+    matrix = scale * u @ torch.diag(torch.linspace(0.2, 1.0, min(shape))) @ v
+    result = orthogonalised(matrix)
+    assert result.shape == matrix.shape
+    singular = torch.linalg.svdvals(result)
+    assert singular.min() > 0.6
+    assert singular.max() < 1.3
+    inner = u.T @ result @ v.T
+    assert (inner - torch.diag(inner.diag())).abs().max() < 0.1
+
+
+def test_muon_steps_do_not_depend_on_the_gradients_scale() -> None:
+    steps = []
+    for scale in (1.0, 1e3):
+        parameter = torch.nn.Parameter(torch.zeros(4, 2, 3, 3))
+        generator = torch.Generator().manual_seed(0)
+        parameter.grad = scale * torch.randn(4, 2, 3, 3, generator=generator)
+        Muon([parameter], lr=0.1, weight_decay=0.0).step()
+        steps.append(parameter.detach().flatten(1))
+    assert_close(steps[0], steps[1], atol=5e-3, rtol=0)
+    assert torch.linalg.svdvals(steps[0]).min() > 0.06
+
+
+def test_muon_goes_downhill() -> None:
+    target = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    parameter = torch.nn.Parameter(torch.zeros(6, 4))
+    optimiser = Muon([parameter], lr=0.02, weight_decay=0.0)
+    for _ in range(300):
+        optimiser.zero_grad()
+        (parameter - target).square().sum().backward()
+        optimiser.step()
+    assert (parameter - target).abs().max() < 0.1
