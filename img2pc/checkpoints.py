@@ -56,7 +56,8 @@ def save_weights(path: Path, generator: StructureGenerator, info: WeightsInfo) -
         name: tensor.detach().cpu().half().contiguous()
         for name, tensor in generator.state_dict().items()
     }
-    header = {"format": FORMAT, "info": json.dumps(asdict(info))}
+    # One key: safetensors writes several in any order, and equal weights should be equal files.
+    header = {FORMAT: json.dumps(asdict(info))}
     with written_atomically(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 
@@ -70,9 +71,9 @@ def load_weights(path: Path) -> tuple[StructureGenerator, WeightsInfo]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != FORMAT:
+            if FORMAT not in header:
                 raise WeightsError(f"{path} does not hold img2pc weights (format {FORMAT})")
-            info = _info(json.loads(header["info"]))
+            info = _info(json.loads(header[FORMAT]))
             state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         with torch.device("meta"):  # no time spent on initial values
             generator = StructureGenerator(info.config)
@@ -92,18 +93,17 @@ def weights_hash(path: Path) -> str:
 
 def _info(values: dict[str, object]) -> WeightsInfo:
     config = values["config"]
-    assert isinstance(config, dict)
+    if not isinstance(config, dict) or not isinstance(values["data"], list):
+        raise ValueError("the header is damaged")
     known = {field.name for field in fields(GeneratorConfig)}
     if set(config) != known:
         raise ValueError("the generator's sizes are not those of this version")
     sizes: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
     }
-    data = values["data"]
-    assert isinstance(data, list)
     return WeightsInfo(
         GeneratorConfig(**sizes),
         float(str(values["mask_threshold"])),
-        tuple(str(each) for each in data),
+        tuple(str(each) for each in values["data"]),
         int(str(values["samples"])),
     )

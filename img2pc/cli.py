@@ -59,12 +59,13 @@ def main() -> None:
         sys.exit(1)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         print(version("img2pc"))
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

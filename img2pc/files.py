@@ -24,7 +24,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
         )
         os.close(handle)
     except OSError as error:
-        raise BadInputError(f"cannot write {path}: {error.strerror}") from error
+        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
     temporary = Path(name)
     try:
         yield temporary
@@ -33,6 +33,6 @@ def written_atomically(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        raise BadInputError(f"cannot write {path}: {error.strerror}") from error
+        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -85,7 +85,8 @@ class StructureGenerator(nn.Module):
         channels = 4
         for width, blocks in zip(config.encoder_channels, config.encoder_blocks, strict=True):
             stages.append(nn.Conv2d(channels, width, 3, stride=2, padding=1))
-            stages += [ResidualBlock(width) for _ in range(blocks)]
+            # Two convolutions in a row would be one.
+            stages += [ResidualBlock(width) for _ in range(blocks)] if blocks else [nn.ReLU()]
             channels = width
         self.encoder = nn.Sequential(*stages)
         self.to_tokens = nn.Linear(channels, config.token_width)

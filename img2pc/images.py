@@ -28,6 +28,7 @@ def read_image(path: Path) -> UInt8[ndarray, "height width 4"]:
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 upright = ImageOps.exif_transpose(image)
@@ -95,7 +96,8 @@ def _alpha_from_flat_border(
     # looks exactly like it: a white cushion on white stays, the gap between chair legs goes.
     similar, count = ndimage.label(distance < threshold)
     area = np.bincount(similar.ravel(), minlength=count + 1)
-    error = ndimage.mean(distance, similar, np.arange(count + 1))
+    with np.errstate(invalid="ignore"):  # nothing may be unlike the border
+        error = ndimage.mean(distance, similar, np.arange(count + 1))
     outside = np.zeros(count + 1, dtype=bool)
     for edge in (similar[0], similar[-1], similar[:, 0], similar[:, -1]):
         outside[np.unique(edge)] = True
@@ -105,6 +107,11 @@ def _alpha_from_flat_border(
     foreground = ~outside[similar]
     if spread > 2:  # specks of noise
         foreground = ndimage.binary_opening(foreground)
+    # Lossy compression smears colour a few pixels beyond the outline: there the rim must be more
+    # like the object beside it than like the background.
+    contrast = ndimage.maximum_filter(distance, 9)
+    inner = ndimage.binary_erosion(foreground, iterations=4)
+    foreground &= inner | (distance > 0.35 * contrast)
     soft = np.clip((distance - threshold / 2) / threshold, 0, 1)
     rim = ndimage.binary_dilation(~foreground) & foreground
     alpha = np.where(rim, soft, foreground)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8, UInt16
 from numpy import ndarray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -229,7 +229,11 @@ def write_shards(folder: Path, settings: DataSettings, objects: int, workers: in
     except OSError as error:
         raise BadInputError(f"cannot write to {folder}: {error.strerror}") from error
     starts = range(0, objects, SHARD_OBJECTS)
-    missing = [start for start in starts if not _shard_path(folder, start).exists()]
+    missing = [
+        start
+        for start in starts
+        if _objects_in(_shard_path(folder, start)) < min(SHARD_OBJECTS, objects - start)
+    ]
     done = objects - sum(min(SHARD_OBJECTS, objects - start) for start in missing)
     yield done
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -261,6 +265,14 @@ def _keep_settings(folder: Path, settings: DataSettings) -> None:
 
 def _shard_path(folder: Path, start: int) -> Path:
     return folder / f"objects-{start:07d}.safetensors"
+
+
+def _objects_in(shard: Path) -> int:
+    """0 if there is no such shard; the last one of a smaller data set holds too few."""
+    if not shard.exists():
+        return 0
+    with safe_open(shard, framework="pt") as file:
+        return len(json.loads(file.metadata()["categories"]))
 
 
 def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) -> None:
@@ -295,11 +307,14 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
                 raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
-            self._shards += [load_file(path) for path in paths]
-            for path in paths:
-                with safe_open(path, framework="pt") as shard:
-                    self.categories += json.loads(shard.metadata()["categories"])
-            described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
+            try:
+                self._shards += [load_file(path) for path in paths]
+                for path in paths:
+                    with safe_open(path, framework="pt") as shard:
+                        self.categories += json.loads(shard.metadata()["categories"])
+                described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
+            except (OSError, SafetensorError) as error:
+                raise BadInputError(f"the data set in {folder} is damaged: {error}") from error
             hashes.append(hashlib.sha256(described.encode()).hexdigest()[:16])
         shapes = {
             (*shard["pictures"].shape[1:3], shard["depth"].shape[-1]) for shard in self._shards
@@ -339,19 +354,21 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
 
 
 class LiveDataset(torch.utils.data.IterableDataset[RenderedObject]):
-    """Objects drawn on the fly, without end; each worker of a DataLoader draws its own share."""
+    """Objects drawn on the fly, without end; each worker of each rank draws its own share."""
 
-    def __init__(self, settings: DataSettings, first_object: int = 0) -> None:
+    def __init__(
+        self, settings: DataSettings, first_object: int = 0, rank: int = 0, ranks: int = 1
+    ) -> None:
         self._settings = settings
-        self._first = first_object
+        self._first, self._rank, self._ranks = first_object, rank, ranks
 
     def __iter__(self) -> Iterator[RenderedObject]:
         worker = torch.utils.data.get_worker_info()
-        step = 1 if worker is None else worker.num_workers
-        index = self._first + (0 if worker is None else worker.id)
+        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        index = self._first + self._rank * workers + number
         while True:
             yield render_object(self._settings, index)
-            index += step
+            index += self._ranks * workers
 
 
 def batch_of_objects(rendered: list[RenderedObject]) -> Batch:

@@ -37,11 +37,14 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     manifest = folder / "manifest.csv"
     if manifest.is_file():
         with manifest.open(newline="", encoding="utf-8") as file:
-            meshes = [
-                MeshFile(folder / row["path"], row["category"])
-                for row in csv.DictReader(file)
-                if split is None or row.get("split", split) == split
-            ]
+            rows = list(csv.DictReader(file))
+        if rows and not {"path", "category"} <= rows[0].keys():
+            raise BadInputError(f"{manifest} lacks the columns path and category")
+        meshes = [
+            MeshFile(folder / row["path"], row["category"])
+            for row in rows
+            if split is None or row.get("split", split) == split
+        ]
     else:
         meshes = [
             MeshFile(path, path.parent.name)

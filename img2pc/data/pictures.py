@@ -101,7 +101,7 @@ def _draw_camera(
     distance = max(0.5 / np.sin(half_view), 0.8)
     centre = distance * np.array([0.0, np.sin(elevation), np.cos(elevation)])
     centre = object_from_photographer @ centre
-    forward = rng.normal(0, 0.03, 3) - centre
+    forward = object_from_photographer @ rng.normal(0, 0.03, 3) - centre
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 1.0, 0.0])
     right /= np.linalg.norm(right)
@@ -141,9 +141,13 @@ def corner_normals(
     corners = vertices[faces]
     scaled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     flat = scaled / (np.linalg.norm(scaled, axis=-1, keepdims=True) + 1e-20)
+    # Weighed by the corner's angle, so that it does not matter how a flat side is cut up.
+    ahead, behind = np.roll(corners, -1, 1) - corners, np.roll(corners, 1, 1) - corners
+    lengths = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(behind, axis=-1) + 1e-20
+    angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1))
     smooth = np.stack(
         [
-            np.bincount(faces.ravel(), np.repeat(scaled[:, i], 3), minlength=len(vertices))
+            np.bincount(faces.ravel(), (flat[:, i, None] * angle).ravel(), minlength=len(vertices))
             for i in range(3)
         ],
         -1,

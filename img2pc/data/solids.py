@@ -135,8 +135,7 @@ def prism(outline: Float[ndarray, "point 2"], height: float, taper: float = 1.0)
 def lathe(profile: Sequence[Vector | Sequence[float]], sections: int = 24) -> Solid:
     """Solid of revolution about Y of a (radius, height) polyline.
 
-    A profile that ends where it began (a cup with a hollow) gives a ring-shaped solid; else the
-    ends are capped.
+    Both ends are capped. A profile that goes up outside and down again inside makes a vessel.
     """
     radius, height = np.asarray(profile, dtype=float).T
     radius = np.maximum(radius, 1e-4)

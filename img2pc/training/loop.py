@@ -232,7 +232,7 @@ def _optimisers(
             {"params": others, "weight_decay": 0.0, "peak": rate},
         ]
         return [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
-    muon = Muon([{"params": hidden, "peak": muon_rate}], muon_rate)  # type: ignore[list-item]
+    muon = Muon([{"params": hidden, "peak": muon_rate}], muon_rate)
     adamw = torch.optim.AdamW(
         [{"params": others, "peak": rate}], lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
@@ -300,12 +300,22 @@ def _batches(
             )
         )
     objects = max(1, settings.batch_size // data.pictures_per_object)
-    live = LiveDataset(data, first_object=(first_step * ranks + rank) * objects)
+    live = LiveDataset(data, first_step * ranks * objects, rank, ranks)
     return iter(
         torch.utils.data.DataLoader(
-            live, batch_size=objects, collate_fn=batch_of_objects, num_workers=settings.workers
+            live,
+            batch_size=objects,
+            collate_fn=batch_of_objects,
+            num_workers=settings.workers,
+            worker_init_fn=_leave_signals_to_the_loop,
         )
     )
+
+
+def _leave_signals_to_the_loop(worker: int) -> None:
+    """A terminal sends Ctrl-C to every process; workers must serve the step at hand."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _Plan:

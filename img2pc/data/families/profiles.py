@@ -32,7 +32,9 @@ def radius_at(profile: Profile, height: float) -> float:
     return float(np.interp(height, np.maximum.accumulate(profile[:, 1]), profile[:, 0]))
 
 
-def hollowed(profile: Profile, wall: float, floor: float | None = None) -> Profile:
+def hollowed(
+    profile: Profile, wall: float, floor: float | None = None
+) -> Float[ndarray, "point 2"]:
     """The profile of a vessel with this outside: up the outside, down the inside."""
     bottom = profile[0, 1] + (wall if floor is None else floor)
     inner = profile[::-1].copy()
