@@ -71,9 +71,8 @@ def test_convention_weights_file(path: Path) -> None:
         metadata = file.metadata()
         dtypes = {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
     assert dtypes == {torch.float16}
-    assert set(metadata) == {"format", "info"}
-    assert metadata["format"] == "img2pc-1"
-    info = json.loads(metadata["info"])
+    assert set(metadata) == {"img2pc-1"}
+    info = json.loads(metadata["img2pc-1"])
     assert (info["mask_threshold"], info["data"], info["samples"]) == (0.35, ["abc", "def"], 123)
     assert info["config"]["image_size"] == 32
     assert info["config"]["encoder_channels"] == [8, 16, 16, 32]
@@ -86,11 +85,16 @@ def test_the_hash_tells_files_apart(path: Path, generator: StructureGenerator) -
     assert len(weights_hash(path)) == 16
 
 
-def rewritten(path: Path, **metadata: str) -> None:
+def test_equal_weights_are_equal_files(path: Path, generator: StructureGenerator) -> None:
+    other = path.with_name("other.safetensors")
+    save_weights(other, generator, INFO)
+    assert other.read_bytes() == path.read_bytes()
+
+
+def rewrite_header(path: Path, info: str) -> None:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = {**file.metadata(), **metadata}
-    save_file(tensors, path, metadata=metadata)
+    save_file(tensors, path, metadata={"img2pc-1": info})
 
 
 def assert_refused(path: Path) -> None:
@@ -117,7 +121,7 @@ def test_truncated_weights_are_refused(share: float, path: Path) -> None:
     assert_refused(path)
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"format": "img2pc-0"}])
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"img2pc-0": "{}"}])
 def test_foreign_safetensors_are_refused(metadata: dict[str, str] | None, tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "w.safetensors", metadata=metadata)
     assert_refused(tmp_path / "w.safetensors")
@@ -127,15 +131,15 @@ def test_foreign_safetensors_are_refused(metadata: dict[str, str] | None, tmp_pa
     "info", ["", "null", "[]", "{}", '{"config": 1}', '{"config": {}, "data": []}']
 )
 def test_damaged_headers_are_refused(info: str, path: Path) -> None:
-    rewritten(path, info=info)
+    rewrite_header(path, info)
     assert_refused(path)
 
 
 def test_weights_of_another_size_than_the_header_says_are_refused(path: Path) -> None:
     with safe_open(path, framework="pt") as file:
-        info = json.loads(file.metadata()["info"])
+        info = json.loads(file.metadata()["img2pc-1"])
     info["config"]["token_width"] = 64
-    rewritten(path, info=json.dumps(info))
+    rewrite_header(path, json.dumps(info))
     assert_refused(path)
 
 
