@@ -101,7 +101,7 @@ def _alpha_from_flat_border(
     outside = np.zeros(count + 1, dtype=bool)
     for edge in (similar[0], similar[-1], similar[:, 0], similar[:, -1]):
         outside[np.unique(edge)] = True
-    hole = (area > 2e-4 * similar.size) & (error < max(2.0, 0.5 * spread))
+    hole = (area > 2e-4 * similar.size) & (error < max(4.0, 0.5 * spread))
     outside |= hole
     outside[0] = False
     foreground = ~outside[similar]
