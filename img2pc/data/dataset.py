@@ -302,7 +302,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
     def __init__(self, *folders: Path) -> None:
         self._shards: list[dict[str, Tensor]] = []
         self.categories: list[str] = []
-        hashes = []
+        hashes: list[str] = []
         for folder in folders:
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
@@ -321,7 +321,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         }
         if len(shapes) != 1:
             raise BadInputError("the data sets differ in pictures per object or in resolution")
-        self.pictures_per_object, self.picture_size, self.view_size = shapes.pop()
+        self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
         self.hashes = tuple(hashes)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
 

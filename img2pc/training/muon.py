@@ -27,9 +27,8 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__(
-            list(parameters), {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        )
+        groups: list[Any] = list(parameters)
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
