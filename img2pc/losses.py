@@ -37,14 +37,14 @@ def view_losses(predicted: Views, true: Views, coordinate_weight: float = 3.0) -
     return ViewLosses(mask + coordinate_weight * coordinates, mask.detach(), coordinates.detach())
 
 
-def depth_error(predicted: Views, true: Views) -> Float[Tensor, batch]:
+def depth_error(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
     """Mean absolute depth error over the true mask of each item, object units."""
     seen = (true.mask_logits > 0).float()
     error = (predicted.depth - true.depth).abs() * seen
     return error.sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp(min=1)
 
 
-def mask_iou(predicted: Views, true: Views, mask_threshold: float = 0.5) -> Float[Tensor, batch]:
+def mask_iou(predicted: Views, true: Views, mask_threshold: float = 0.5) -> Float[Tensor, "batch"]:
     """Intersection over union of all views' masks together, for each item."""
     ours = predicted.mask_probability >= mask_threshold
     theirs = true.mask_logits > 0

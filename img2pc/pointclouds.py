@@ -28,8 +28,8 @@ class PointCloud:
 
     points: Float[Tensor, "point 3"]
     normals: Float[Tensor, "point 3"]
-    view_index: Int[Tensor, point]
-    confidence: Float[Tensor, point]
+    view_index: Int[Tensor, "point"]
+    confidence: Float[Tensor, "point"]
 
     def __len__(self) -> int:
         return len(self.points)

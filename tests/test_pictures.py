@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-from img2pc.data.pictures import PhotographSettings, corner_normals, photograph
+from img2pc.data.pictures import PhotographSettings, photograph
 from img2pc.data.ray_caster import RayCaster
-from img2pc.data.shapes import Shape
+from img2pc.data.shapes import Shape, corner_normals
 from img2pc.data.solids import box, cylinder, rotation
 from img2pc.errors import BadInputError
 

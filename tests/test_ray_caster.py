@@ -54,7 +54,7 @@ def test_box(cameras: OrthographicCameras) -> None:
     assert np.abs(views.depth.numpy() - near)[both].max() < 1e-5
 
 
-def box_entry_and_exit(cameras: OrthographicCameras, half: ndarray) -> tuple[ndarray, ndarray]:
+def box_entry_and_exit(cameras: OrthographicCameras, half: ndarray) -> tuple[ndarray, "ndarray"]:
     """Depths at which each pixel's ray enters and leaves a box (Kay and Kajiya's slabs)."""
     right, down, forward = np.moveaxis(cameras.camera_from_object.double().numpy()[:, :3, :3], 1, 0)
     x, y = pixel_grid(SIZE).double().numpy().transpose(2, 0, 1)[:, None, ..., None]

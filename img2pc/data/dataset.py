@@ -77,7 +77,7 @@ class RenderedObject:
 
     category: str
     pictures: UInt8[Tensor, "picture size size 4"]
-    quarter_turns: UInt8[Tensor, picture]
+    quarter_turns: UInt8[Tensor, "picture"]
     depth: UInt16[Tensor, "8 height width"]
     surface: Float[Tensor, "point 3"]
 
@@ -88,7 +88,7 @@ class Batch:
 
     crops: UInt8[Tensor, "batch size size 4"]
     depth: UInt16[Tensor, "batch 8 height width"]
-    quarter_turns: UInt8[Tensor, batch]
+    quarter_turns: UInt8[Tensor, "batch"]
     mirrored: bool = False
 
     def to(self, device: torch.device) -> Batch:
@@ -177,7 +177,7 @@ def sample_surface(shape: Shape, count: int, rng: np.random.Generator) -> Float[
 
 def true_views(
     depth: UInt16[Tensor, "batch 8 height width"],
-    quarter_turns: UInt8[Tensor, batch],
+    quarter_turns: UInt8[Tensor, "batch"],
     mirrored: bool = False,
 ) -> Views:
     """The views a picture should give, from its object's stored depth maps."""

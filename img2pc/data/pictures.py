@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from numpy import ndarray
 from PIL import Image, ImageFilter
+from scipy.ndimage import uniform_filter
 
 from img2pc.data.ray_caster import Hits, RayCaster
 from img2pc.data.shapes import Material, Shape
@@ -21,7 +22,6 @@ from img2pc.data.solids import rotation
 from img2pc.images import crop_to_foreground
 
 Random = np.random.Generator
-CREASE_DEGREES = 40.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class PhotographSettings:
 class PerspectiveCamera:
     """A pinhole camera and the square window of its image plane (tangents) that is kept."""
 
-    centre: Float[ndarray, 3]
+    centre: Float[ndarray, "3"]
     object_from_camera: Float[ndarray, "3 3"]
-    window_corner: Float[ndarray, 2]
+    window_corner: Float[ndarray, "2"]
     window_side: float
 
 
@@ -48,8 +48,8 @@ class PerspectiveCamera:
 class Light:
     """A distant light: direction towards it, radiance and angular size in radians."""
 
-    towards: Float[ndarray, 3]
-    colour: Float[ndarray, 3]
+    towards: Float[ndarray, "3"]
+    colour: Float[ndarray, "3"]
     softness: float
 
 
@@ -74,18 +74,13 @@ def photograph(
     resolution = int(rng.integers(*settings.resolution, endpoint=True))
     origins, directions = _rays(camera, resolution, rng)
     hits = caster.first_hits(origins, directions)
-    seen = hits.face >= 0
-    colour = np.zeros((resolution * resolution, 3), dtype=np.float32)
-    if seen.any():
-        lights = [
-            replace(light, towards=object_from_photographer @ light.towards)
-            for light in _draw_lights(rng)
-        ]
-        colour[seen] = _shade(
-            shape, caster, hits, origins, directions, seen, resolution, lights, rng
-        )
-    mask = seen.reshape(resolution, resolution)
-    rgb = _develop(colour.reshape(resolution, resolution, 3), mask, rng)
+    mask = (hits.face >= 0).reshape(resolution, resolution)
+    lights = [
+        replace(light, towards=object_from_photographer @ light.towards)
+        for light in _draw_lights(rng)
+    ]
+    radiance = _shade(shape, caster, hits, origins, directions, mask, lights, rng)
+    rgb = _develop(radiance, mask, rng)
     alpha = _imperfect_mask(mask, rng)
     return crop_to_foreground(np.concatenate([rgb, alpha[..., None]], -1), size)
 
@@ -123,40 +118,30 @@ def _rays(
     camera: PerspectiveCamera, resolution: int, rng: Random
 ) -> tuple[Float32[ndarray, "ray 3"], Float32[ndarray, "ray 3"]]:
     """One ray a pixel, jittered within it by a random amount: from staircase to ragged edges."""
-    row, column = np.mgrid[:resolution, :resolution]
-    jitter = rng.random() * (rng.random((resolution**2, 2)) - 0.5)
-    pixel = np.stack([column, row], -1).reshape(-1, 2) + 0.5 + jitter
-    tangent = camera.window_corner + pixel * (camera.window_side / resolution)
-    in_camera = np.concatenate([tangent, np.ones((len(tangent), 1))], -1)
-    directions = in_camera @ camera.object_from_camera.T
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    origins = np.broadcast_to(camera.centre, directions.shape)
-    return origins.astype(np.float32), directions.astype(np.float32)
+    jitter = rng.random() * (rng.random((2, resolution, resolution), dtype=np.float32) - 0.5)
+    centres = np.arange(resolution, dtype=np.float32) + 0.5
+    pixel = camera.window_side / resolution
+    x = camera.window_corner[0] + pixel * (centres + jitter[0])
+    y = camera.window_corner[1] + pixel * (centres[:, None] + jitter[1])
+    right, down, forward = camera.object_from_camera.T.astype(np.float32)
+    tangent = x.astype(np.float32)[..., None] * right + y.astype(np.float32)[..., None] * down
+    directions = _unit((tangent + forward).reshape(-1, 3))
+    origins = np.empty_like(directions)
+    origins[:] = camera.centre
+    return origins, directions
 
 
-def corner_normals(
-    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
-) -> Float[ndarray, "face 3 3"]:
-    """A normal for each corner of each face, smooth across edges but sharp across creases."""
-    corners = vertices[faces]
-    scaled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    flat = scaled / (np.linalg.norm(scaled, axis=-1, keepdims=True) + 1e-20)
-    # Weighed by the corner's angle, so that it does not matter how a flat side is cut up.
-    ahead, behind = np.roll(corners, -1, 1) - corners, np.roll(corners, 1, 1) - corners
-    lengths = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(behind, axis=-1) + 1e-20
-    angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1))
-    smooth = np.stack(
-        [
-            np.bincount(faces.ravel(), (flat[:, i, None] * angle).ravel(), minlength=len(vertices))
-            for i in range(3)
-        ],
-        -1,
-    )
-    smooth = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
-    at_corner = smooth[faces]
-    creased = (at_corner * flat[:, None]).sum(-1) < np.cos(np.radians(CREASE_DEGREES))
-    normals: ndarray = np.where(creased[..., None], flat[:, None], at_corner)
-    return normals
+def _dot(
+    a: Float32[ndarray, "ray 3"], b: Float32[ndarray, "ray 3"] | Float32[ndarray, "3"]
+) -> Float32[ndarray, "ray"]:
+    product: ndarray = np.einsum("ri,ri->r", a, b) if b.ndim == 2 else a @ b
+    return product
+
+
+def _unit(vectors: Float32[ndarray, "ray 3"]) -> Float32[ndarray, "ray 3"]:
+    lengths = np.sqrt(_dot(vectors, vectors)) + np.float32(1e-9)
+    unit: ndarray = vectors / lengths[:, None]
+    return unit
 
 
 def _shade(
@@ -165,79 +150,59 @@ def _shade(
     hits: Hits,
     origins: Float32[ndarray, "ray 3"],
     directions: Float32[ndarray, "ray 3"],
-    seen: Bool[ndarray, ray],
-    resolution: int,
+    mask: Bool[ndarray, "height width"],
     lights: Sequence[Light],
     rng: Random,
 ) -> Float32[ndarray, "hit 3"]:
     """Linear radiance of the rays that hit: diffuse and glossy, under lights, sky and floor."""
+    seen = mask.ravel()
     face, view = hits.face[seen], directions[seen]
     points = origins[seen] + view * hits.distance[seen, None]
-    u, v = hits.barycentric[seen].T
-    weights = np.stack([1 - u - v, u, v], -1)[..., None]
-    normal = (corner_normals(shape.vertices, shape.faces)[face] * weights).sum(1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-9
-    normal = np.where((normal * view).sum(-1, keepdims=True) > 0, -normal, normal)
-    normal = normal.astype(np.float32)
+    u, v = hits.barycentric[seen].T[..., None]
+    corners = shape.corner_normals[face]
+    normal = _unit(corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v)
+    normal *= -np.sign(_dot(normal, view))[:, None]
     albedo, gloss, metallic = _surface(shape, face, points, rng)
-    lifted = (points + 2e-3 * normal).astype(np.float32)
+    lifted = points + np.float32(2e-3) * normal
+    neighbours = uniform_filter(mask.astype(np.float32), 5, mode="constant")[mask]
+
+    def share_open(towards: Float32[ndarray, "hit 3"], reach: float = 1e30) -> ndarray:
+        """Share of the 5×5 pixels around that are not in shadow, from one ray of each."""
+        image = np.zeros(mask.shape, dtype=np.float32)
+        image[mask] = ~caster.occluded(lifted, towards, reach)
+        share: ndarray = uniform_filter(image, 5, mode="constant")[mask] / neighbours
+        return share[:, None]
 
     sky, floor = _sky_and_floor(rng)
-    open_share = _smoothed(
-        ~caster.occluded(lifted, _cosine_directions(normal, rng), reach=0.6), seen, resolution
-    )
-    reflected = view - 2 * (view * normal).sum(-1, keepdims=True) * normal
-    diffuse = _environment(normal[:, 1], sky, floor) * open_share[:, None]
-    glossy = _environment(reflected[:, 1] * 1.8, sky, floor) * (0.4 + 0.6 * open_share[:, None])
+    around = normal + np.float32(0.98) * _unit(rng.standard_normal(normal.shape, np.float32))
+    open_sky = share_open(_unit(around), reach=0.6)
+    reflected = view[:, 1] - 2 * _dot(view, normal) * normal[:, 1]
+    diffuse = _environment(normal[:, 1], sky, floor) * open_sky
+    glossy = _environment(reflected * 1.8, sky, floor) * (0.4 + 0.6 * open_sky)
+    sharpness = 4 + 200 * gloss**3
     for light in lights:
-        towards = light.towards + light.softness * rng.normal(size=(len(points), 3))
-        towards = (towards / np.linalg.norm(towards, axis=-1, keepdims=True)).astype(np.float32)
-        lit = _smoothed(~caster.occluded(lifted, towards), seen, resolution)[:, None]
-        diffuse += np.maximum(normal @ light.towards, 0)[:, None] * lit * light.colour
-        half = light.towards - view
-        half /= np.linalg.norm(half, axis=-1, keepdims=True)
-        sharpness = 4 + 200 * gloss**3
-        highlight = np.maximum((normal * half).sum(-1), 0) ** sharpness * (sharpness + 8) / 25
-        glossy += highlight[:, None] * lit * light.colour
-    facing = np.clip(-(normal * view).sum(-1), 0, 1)
+        towards, colour = light.towards.astype(np.float32), light.colour.astype(np.float32)
+        scatter = np.float32(light.softness) * rng.standard_normal(normal.shape, np.float32)
+        lit = share_open(_unit(towards + scatter)) * colour
+        diffuse += np.maximum(_dot(normal, towards), 0)[:, None] * lit
+        highlight = np.maximum(_dot(normal, _unit(towards - view)), 0) ** sharpness
+        glossy += (highlight * (sharpness + 8) / 25)[:, None] * lit
+    facing = np.clip(-_dot(normal, view), 0, 1)
     fresnel = gloss * (0.04 + 0.5 * (1 - facing) ** 5)
-    mirror = np.where(metallic[:, None] > 0, albedo * 0.8, fresnel[:, None])
+    mirror = np.where(metallic[:, None] > 0, albedo * np.float32(0.8), fresnel[:, None])
     radiance: ndarray = albedo * diffuse * (1 - 0.8 * metallic[:, None]) + mirror * glossy
-    return radiance.astype(np.float32)
+    return radiance.astype(np.float32, copy=False)
 
 
-def _smoothed(
-    flags: Bool[ndarray, hit], seen: Bool[ndarray, ray], resolution: int
-) -> Float32[ndarray, hit]:
-    """One yes-or-no sample per pixel, averaged over the 5×5 pixels around it that hit."""
-    from scipy.ndimage import uniform_filter
-
-    image = np.zeros((2, resolution * resolution), dtype=np.float32)
-    image[0, seen], image[1, seen] = flags, 1
-    image = uniform_filter(
-        image.reshape(2, resolution, resolution), size=(0, 5, 5), mode="constant"
-    ).reshape(2, -1)
-    share: ndarray = image[0, seen] / np.maximum(image[1, seen], 1e-6)
-    return share
-
-
-def _cosine_directions(normal: Float32[ndarray, "hit 3"], rng: Random) -> Float32[ndarray, "hit 3"]:
-    sphere = rng.normal(size=normal.shape).astype(np.float32)
-    sphere /= np.linalg.norm(sphere, axis=-1, keepdims=True)
-    directions = normal + 0.98 * sphere
-    unit: ndarray = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-    return unit
-
-
-def _sky_and_floor(rng: Random) -> tuple[Float[ndarray, 3], Float[ndarray, 3]]:
+def _sky_and_floor(rng: Random) -> tuple[Float32[ndarray, "3"], Float32[ndarray, "3"]]:
     sky = rng.uniform(0.2, 1.0) * (1 + rng.normal(0, 0.08, 3))
     floor = rng.uniform(0.05, 0.8) * (1 + rng.normal(0, 0.08, 3))
-    return sky, floor
+    return sky.astype(np.float32), floor.astype(np.float32)
 
 
 def _environment(
-    height: Float32[ndarray, hit], sky: Float[ndarray, 3], floor: Float[ndarray, 3]
-) -> Float[ndarray, "hit 3"]:
+    height: Float32[ndarray, "hit"], sky: Float32[ndarray, "3"], floor: Float32[ndarray, "3"]
+) -> Float32[ndarray, "hit 3"]:
     """Light from a sky above and a floor below; `height` is the direction's y."""
     upper = (0.5 + 0.5 * np.clip(height, -1, 1))[:, None]
     mixed: ndarray = upper * sky + (1 - upper) * floor
@@ -264,31 +229,32 @@ def _draw_lights(rng: Random) -> list[Light]:
 
 def _surface(
     shape: Shape,
-    face: Int[ndarray, hit],
-    points: Float[ndarray, "hit 3"],
+    face: Int[ndarray, "hit"],
+    points: Float32[ndarray, "hit 3"],
     rng: Random,
-) -> tuple[Float[ndarray, "hit 3"], Float[ndarray, hit], Float[ndarray, hit]]:
+) -> tuple[Float32[ndarray, "hit 3"], Float32[ndarray, "hit"], Float32[ndarray, "hit"]]:
     """Linear albedo, gloss in [0, 1] and metalness (0 or 1) where rays hit."""
     slot = shape.face_slot[face]
     count = len(shape.materials)
     base = np.stack([_draw_colour(material, rng) for material in shape.materials])
     if rng.random() < 0.3:  # one colour throughout, as catalogues and scans often are
         base[:] = base[0]
-    albedo = base[slot]
+    albedo = base.astype(np.float32)[slot]
     if shape.face_colour is not None and rng.random() < 0.5:
-        albedo = shape.face_colour[face] ** 2.2
+        albedo = shape.face_colour.astype(np.float32)[face] ** np.float32(2.2)
     gloss = np.array([_draw_gloss(material, rng) for material in shape.materials])
     metal = np.array(
         [material == "metal" and rng.random() < 0.7 for material in shape.materials], dtype=float
     )
     for index in range(count):
-        mine = slot == index
+        mine = np.flatnonzero(slot == index)
         pattern = _pattern(shape.materials[index], points[mine], rng)
-        albedo[mine] = np.clip(albedo[mine] * pattern[:, None], 0.01, 1)
-    return albedo, gloss[slot], metal[slot]
+        if pattern is not None:
+            albedo[mine] = np.clip(albedo[mine] * pattern[:, None], 0.01, 1)
+    return albedo, gloss.astype(np.float32)[slot], metal.astype(np.float32)[slot]
 
 
-def _draw_colour(material: Material, rng: Random) -> Float[ndarray, 3]:
+def _draw_colour(material: Material, rng: Random) -> Float[ndarray, "3"]:
     """Linear albedo of a material: as it usually is, or painted any colour."""
     hue, saturation, value = rng.random(), rng.random() ** 2, rng.uniform(0.08, 0.95)
     if rng.random() < 0.75:
@@ -309,50 +275,48 @@ def _draw_gloss(material: Material, rng: Random) -> float:
 
 
 def _pattern(
-    material: Material, points: Float[ndarray, "hit 3"], rng: Random
-) -> Float[ndarray, hit]:
-    """Factor on the albedo: plain, grain, stripes, checks or blotches, by the point in space."""
+    material: Material, points: Float32[ndarray, "hit 3"], rng: Random
+) -> Float32[ndarray, "hit"] | None:
+    """Factor on the albedo by the point in space: grain, stripes and so on; None if plain."""
     kind = rng.choice(
         ["plain", "grain", "stripes", "checks", "blotches"], p=[0.6, 0.1, 0.06, 0.06, 0.18]
     )
     if material == "wood" and rng.random() < 0.6:
         kind = "grain"
-    if kind == "plain" or not len(points):
-        return np.ones(len(points))
-    strength = rng.uniform(0.05, 0.5)
-    axis = rng.normal(size=3)
-    axis /= np.linalg.norm(axis)
-    wobble = sum(
-        np.sin(points @ (rng.normal(size=3) * scale) + rng.uniform(0, 6.3)) for scale in (6, 15, 40)
-    )
+    if kind == "plain":
+        return None
+    strength = np.float32(rng.uniform(0.05, 0.5))
+    axis = _unit(rng.standard_normal((1, 3), np.float32))[0]
+    waves = (rng.standard_normal((3, 3)) * [[6], [15], [40]]).astype(np.float32)
+    wobble = np.sin(points @ waves.T + rng.uniform(0, 6.3, 3).astype(np.float32)).sum(-1)
     if kind == "blotches":
         return np.asarray(1 + strength * wobble / 3)
-    frequency = rng.uniform(20, 120)
+    frequency = np.float32(rng.uniform(20, 120))
     if kind == "grain":
-        squeezed = points * np.where(np.arange(3) == rng.integers(3), 0.15, 1.0)
-        return np.asarray(
-            1 + strength * np.sin(frequency * np.linalg.norm(squeezed - axis, axis=-1) + wobble)
-        )
+        from_axis = points * np.where(np.arange(3) == rng.integers(3), 0.15, 1).astype(np.float32)
+        from_axis -= axis
+        rings = frequency * np.sqrt(_dot(from_axis, from_axis))
+        return np.asarray(1 + strength * np.sin(rings + wobble))
     wave = np.sign(np.sin(points @ axis * frequency))
     if kind == "checks":
-        across = np.cross(axis, [0.0, 1.0, 0.0]) + 1e-6
-        wave = wave * np.sign(np.sin(points @ (across / np.linalg.norm(across)) * frequency))
+        across = _unit(np.array([[axis[2] + 1e-6, 0, -axis[0]]], dtype=np.float32))[0]
+        wave = wave * np.sign(np.sin(points @ across * frequency))
     return np.asarray(1 + strength * wave)
 
 
 def _develop(
-    radiance: Float32[ndarray, "height width 3"], mask: Bool[ndarray, "height width"], rng: Random
+    radiance: Float32[ndarray, "hit 3"], mask: Bool[ndarray, "height width"], rng: Random
 ) -> UInt8[ndarray, "height width 3"]:
-    """Exposure, white balance, tone curve, background, blur, sensor noise and JPEG."""
-    if mask.any():
-        radiance = radiance * (rng.uniform(0.12, 0.5) / (radiance[mask].mean() + 1e-4))
-    radiance = radiance * (1 + rng.normal(0, 0.06, 3))
-    encoded = np.clip(radiance, 0, 1) ** (1 / rng.uniform(1.8, 2.6))
+    """Exposure, white balance, tone curve, background, sensor noise, blur and JPEG."""
+    exposure = rng.uniform(0.12, 0.5) / (radiance.mean() + 1e-4) if len(radiance) else 1.0
+    gains = (exposure * (1 + rng.normal(0, 0.06, 3))).astype(np.float32)
     backdrop = np.ones(3) if rng.random() < 0.5 else rng.random(3)
-    fade = np.linspace(1, rng.uniform(0.6, 1.0), len(encoded))[:, None, None]
-    encoded = np.where(mask[..., None], encoded, backdrop * fade)
-    encoded = encoded + rng.normal(0, rng.uniform(0, 0.03), encoded.shape)
-    image = Image.fromarray((encoded.clip(0, 1) * 255).astype(np.uint8))
+    fade = np.linspace(1, rng.uniform(0.6, 1.0), len(mask))[:, None]
+    picture = np.empty((*mask.shape, 3), dtype=np.float32)
+    picture[:] = (fade * backdrop)[:, None]
+    picture[mask] = np.clip(radiance * gains, 0, 1) ** np.float32(1 / rng.uniform(1.8, 2.6))
+    picture += np.float32(rng.uniform(0, 0.03)) * rng.standard_normal(picture.shape, np.float32)
+    image = Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8))
     if rng.random() < 0.5:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.2)))
     if rng.random() < 0.4:

@@ -23,8 +23,8 @@ class Hits:
     `barycentric` weighs the face's second and third corner.
     """
 
-    face: Int[ndarray, ray]
-    distance: Float32[ndarray, ray]
+    face: Int[ndarray, "ray"]
+    distance: Float32[ndarray, "ray"]
     barycentric: Float32[ndarray, "ray 2"]
 
 
@@ -53,7 +53,7 @@ class RayCaster:
         origins: Float32[ndarray, "ray 3"],
         directions: Float32[ndarray, "ray 3"],
         reach: float = 1e30,
-    ) -> Bool[ndarray, ray]:
+    ) -> Bool[ndarray, "ray"]:
         """Whether anything lies within `reach` along each ray."""
         distance = np.full(len(origins), reach, dtype=np.float32)
         blocked: ndarray = (

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from numpy import ndarray
 
 from img2pc.data.solids import Solid
+
+CREASE_DEGREES = 40.0
 
 Material = Literal[
     "wood", "metal", "plastic", "fabric", "leather", "ceramic", "glass", "paint", "rubber", "paper"
@@ -38,9 +41,14 @@ class Shape:
     category: str
     vertices: Float[ndarray, "vertex 3"]
     faces: Int[ndarray, "face 3"]
-    face_slot: Int[ndarray, face]
+    face_slot: Int[ndarray, "face"]
     materials: tuple[Material, ...]
     face_colour: Float[ndarray, "face 3"] | None = None
+
+    @cached_property
+    def corner_normals(self) -> Float32[ndarray, "face 3 3"]:
+        """A normal for each corner of each face, smooth across edges, sharp across creases."""
+        return corner_normals(self.vertices, self.faces).astype(np.float32)
 
 
 def assemble(category: str, parts: Sequence[Part]) -> Shape:
@@ -66,3 +74,30 @@ def normalised(vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3
     low, high = vertices.min(0), vertices.max(0)
     centred: ndarray = (vertices - (low + high) / 2) / np.linalg.norm(high - low)
     return centred
+
+
+def corner_normals(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Float[ndarray, "face 3 3"]:
+    """Unit normals at the corners of faces: the mean over the faces around a vertex, or the face's
+    own where that differs by more than CREASE_DEGREES.
+    """
+    corners = vertices[faces]
+    scaled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat = scaled / (np.linalg.norm(scaled, axis=-1, keepdims=True) + 1e-20)
+    # Weighed by the corner's angle, so that it does not matter how a flat side is cut up.
+    ahead, behind = np.roll(corners, -1, 1) - corners, np.roll(corners, 1, 1) - corners
+    lengths = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(behind, axis=-1) + 1e-20
+    angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1))
+    smooth = np.stack(
+        [
+            np.bincount(faces.ravel(), (flat[:, i, None] * angle).ravel(), minlength=len(vertices))
+            for i in range(3)
+        ],
+        -1,
+    )
+    smooth = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
+    at_corner = smooth[faces]
+    creased = (at_corner * flat[:, None]).sum(-1) < np.cos(np.radians(CREASE_DEGREES))
+    normals: ndarray = np.where(creased[..., None], flat[:, None], at_corner)
+    return normals

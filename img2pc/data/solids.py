@@ -201,7 +201,7 @@ def smooth_path(points: Sequence[Vector], samples: int = 16) -> Float[ndarray, "
 def sweep(
     path: Float[ndarray, "sample 3"] | Sequence[Vector],
     section: float | Float[ndarray, "point 2"],
-    scale: float | Sequence[float] | Float[ndarray, sample] = 1.0,
+    scale: float | Sequence[float] | Float[ndarray, "sample"] = 1.0,
     closed: bool = False,
 ) -> Solid:
     """A tube along a path: legs, rails, handles, frames, rims.
