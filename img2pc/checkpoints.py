@@ -25,14 +25,11 @@ class WeightsInfo:
     """What the header of a weights file says.
 
     Attributes:
-        mask_threshold: probability from which a pixel counts as the object, calibrated on
-            held-out shapes.
         data: hashes of the data sets that were trained on.
         samples: pictures seen in training, repeats counted.
     """
 
     config: GeneratorConfig
-    mask_threshold: float
     data: tuple[str, ...]
     samples: int
 
@@ -103,7 +100,6 @@ def _info(values: dict[str, object]) -> WeightsInfo:
     }
     return WeightsInfo(
         GeneratorConfig(**sizes),
-        float(str(values["mask_threshold"])),
         tuple(str(each) for each in values["data"]),
         int(str(values["samples"])),
     )

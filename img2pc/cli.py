@@ -134,24 +134,15 @@ def evaluate(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Measure on this many cases only."),
     ] = None,
-    mask_threshold: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(min=0, max=1, help="Instead of the weights' own."),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal."""
-    from dataclasses import replace
-
     from img2pc.evaluation import evaluate as run
     from img2pc.evaluation import list_cases, summarise
     from img2pc.reconstruction import Reconstructor
 
     reconstructor = Reconstructor.load(weights, _chosen(device))
-    if mask_threshold is not None:
-        info = replace(reconstructor.info, mask_threshold=mask_threshold)
-        reconstructor = Reconstructor(reconstructor.generator, info)
     count, cases = list_cases(data, reconstructor.info, split, limit)
     with _ProgressBar("evaluate", count) as advance:
         results = run(reconstructor, cases, report=lambda scores: advance(1))
@@ -285,33 +276,6 @@ def train(
 
         weights = run_training(run, source, SIZES[size], settings, initial_weights, report)
     print(weights)
-
-
-@app.command()
-def calibrate(
-    weights: Annotated[
-        Path, typer.Argument(help="Trained weights, as `img2pc train` leaves them.")
-    ],
-    data: Annotated[Path, typer.Argument(help="Held-out cases, as for `img2pc evaluate`.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Weights with the threshold.")],
-    limit: Annotated[Optional[int], typer.Option(min=1)] = None,  # noqa: UP045
-    device: DeviceOption = "auto",
-) -> None:
-    """Choose the mask threshold with the best F-score at 1 % on held-out shapes."""
-    from dataclasses import replace
-
-    from img2pc.checkpoints import save_weights
-    from img2pc.evaluation import calibrate_mask_threshold, list_cases
-    from img2pc.reconstruction import Reconstructor
-
-    reconstructor = Reconstructor.load(weights, _chosen(device))
-    _, cases = list_cases(data, reconstructor.info, limit=limit)
-    threshold, means = calibrate_mask_threshold(reconstructor, cases)
-    info = replace(reconstructor.info, mask_threshold=threshold)
-    save_weights(output, reconstructor.generator, info)
-    for candidate, score in means.items():
-        print(f"{candidate:.2f}\tF@1% {score:.2f}{'  ←' if candidate == threshold else ''}")
-    print(output)
 
 
 def _chosen(device: Device) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,7 @@ def evaluate(
     cases: Iterator[Case],
     report: Callable[[CaseScores], None] = lambda scores: None,
 ) -> list[CaseScores]:
-    """Scores of each case, at the mask threshold of the reconstructor."""
+    """Scores of each case."""
     results = []
     for batch in _batched(cases, BATCH_SIZE):
         crops = torch.from_numpy(np.stack([case.crop for case in batch]))
@@ -93,7 +93,7 @@ def _score(reconstructor: Reconstructor, case: Case, views: Views, item: int) ->
     iou = depth = None
     if case.views is not None:
         ours = Views(views.coordinates[item : item + 1], views.mask_logits[item : item + 1])
-        iou = float(mask_iou(ours, case.views, reconstructor.info.mask_threshold))
+        iou = float(mask_iou(ours, case.views))
         depth = 100 * float(depth_error(ours, case.views))
     return CaseScores(case.name, case.category, compare_clouds(predicted, case.points), iou, depth)
 
@@ -155,29 +155,6 @@ def _mean(category: str, results: list[CaseScores]) -> Summary:
         known = [value for value in values if value is not None]
         columns.append(float(np.mean(known)) if known else None)
     return Summary(category, len(results), tuple(columns))
-
-
-def calibrate_mask_threshold(
-    reconstructor: Reconstructor,
-    cases: Iterator[Case],
-    candidates: tuple[float, ...] = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6),
-) -> tuple[float, dict[float, float]]:
-    """The mask threshold with the best mean F-score at 1 %, and the score of each candidate.
-
-    At a half, thin legs are lost: the generator is unsure where exactly they are.
-    """
-    scores: dict[float, list[float]] = {threshold: [] for threshold in candidates}
-    for batch in _batched(cases, BATCH_SIZE):
-        views = reconstructor.views(torch.from_numpy(np.stack([case.crop for case in batch])))
-        for threshold in candidates:
-            at_threshold = Reconstructor(
-                reconstructor.generator, replace(reconstructor.info, mask_threshold=threshold)
-            )
-            for item, case in enumerate(batch):
-                scored = _score(at_threshold, case, views, item)
-                scores[threshold].append(scored.cloud.f_scores[0])
-    means = {threshold: float(np.mean(values)) for threshold, values in scores.items()}
-    return max(means, key=lambda threshold: means[threshold]), means
 
 
 def _pair_case(path: Path, size: int) -> Case:

@@ -23,18 +23,18 @@ def points_from_views(
     return transform(cameras.to(points).object_from_camera, points)
 
 
-def fuse(views: Views, cameras: OrthographicCameras, mask_threshold: float = 0.5) -> PointCloud:
-    """One cloud of all pixels whose mask probability reaches the threshold.
+def fuse(views: Views, cameras: OrthographicCameras) -> PointCloud:
+    """One cloud of all pixels inside the masks.
 
     Normals are estimated among the points of the same view and turned towards the camera that
     saw them, so they point outwards however thin the part. The cloud may be empty.
     """
     points = points_from_views(views, cameras)
-    confidence = views.mask_probability.flatten(-2)
+    confidence, mask = views.mask_probability.flatten(-2), views.mask.flatten(-2)
     forward = cameras.to(points).forward
     parts = []
     for view in range(points.shape[0]):
-        seen = confidence[view] >= mask_threshold
+        seen = mask[view]
         visible = points[view, seen]
         towards = -forward[view].expand_as(visible)
         index = torch.full((len(visible),), view, device=points.device)

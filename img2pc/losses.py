@@ -44,10 +44,9 @@ def depth_error(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
     return error.sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp(min=1)
 
 
-def mask_iou(predicted: Views, true: Views, mask_threshold: float = 0.5) -> Float[Tensor, "batch"]:
+def mask_iou(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
     """Intersection over union of all views' masks together, for each item."""
-    ours = predicted.mask_probability >= mask_threshold
-    theirs = true.mask_logits > 0
+    ours, theirs = predicted.mask, true.mask_logits > 0
     both = (ours & theirs).sum((1, 2, 3)).float()
     either = (ours | theirs).sum((1, 2, 3)).float()
     return both / torch.clamp(either, min=1)

@@ -83,7 +83,7 @@ class Reconstructor:
             BadInputError: the generator sees no object.
         """
         one = Views(views.coordinates[item], views.mask_logits[item])
-        cloud = fuse(one, fixed_cameras(self.info.config.view_size), self.info.mask_threshold)
+        cloud = fuse(one, fixed_cameras(self.info.config.view_size))
         if not len(cloud):
             raise BadInputError("no object was recognised in the picture")
         return cloud

@@ -63,10 +63,10 @@ def chair_picture(chair: Shape, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained: the threshold is so low that the generator sees an object everywhere."""
+    """Untrained: the generator sees an object of no shape in particular."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    info = WeightsInfo(SIZES["tiny"], mask_threshold=0.01, data=("none",), samples=0)
+    info = WeightsInfo(SIZES["tiny"], data=("none",), samples=0)
     save_weights(path, StructureGenerator(SIZES["tiny"]), info)
     return path
 

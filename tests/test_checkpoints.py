@@ -21,9 +21,7 @@ from img2pc.generator import SIZES, StructureGenerator
 
 from .conftest import ROOT
 
-INFO = WeightsInfo(
-    replace(SIZES["tiny"], image_size=32), mask_threshold=0.35, data=("abc", "def"), samples=123
-)
+INFO = WeightsInfo(replace(SIZES["tiny"], image_size=32), data=("abc", "def"), samples=123)
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_convention_weights_file(path: Path) -> None:
     assert dtypes == {torch.float16}
     assert set(metadata) == {"img2pc-1"}
     info = json.loads(metadata["img2pc-1"])
-    assert (info["mask_threshold"], info["data"], info["samples"]) == (0.35, ["abc", "def"], 123)
+    assert (info["data"], info["samples"]) == (["abc", "def"], 123)
     assert info["config"]["image_size"] == 32
     assert info["config"]["encoder_channels"] == [8, 16, 16, 32]
 
@@ -158,5 +156,4 @@ def test_missing_tensors_are_refused(path: Path) -> None:
 def test_the_bundled_weights_load() -> None:
     generator, info = load_weights(default_weights())
     assert generator.config == info.config
-    assert 0 < info.mask_threshold < 1
     assert info.samples > 0

@@ -209,14 +209,14 @@ def test_unexpected_errors_are_one_line_too(
     assert "--debug" in ran.err
 
 
-@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "train", "calibrate"])
+@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "train"])
 def test_help(img2pc, command: str) -> None:
     ran = img2pc(*command.split(), "--help")
     assert ran.code == 0
     assert f"Usage: img2pc {command}" in ran.out
 
 
-# --- evaluate, data, train, calibrate -------------------------------------------------------------
+# --- evaluate, data, train -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def test_evaluate_an_empty_folder(img2pc, tmp_path: Path, tiny_weights: Path) ->
     assert "Traceback" not in ran.err
 
 
-def test_from_data_to_calibrated_weights(img2pc, chair_picture: Path, tmp_path: Path) -> None:
+def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:
     shards, run = tmp_path / "shards", tmp_path / "run"
     made = img2pc("data", shards, "--objects", 2, "--family", "chair", "--workers", 1)
     assert made.code == 0, made.err
@@ -289,15 +289,7 @@ def test_from_data_to_calibrated_weights(img2pc, chair_picture: Path, tmp_path: 
     assert trained.out == f"{weights}\n"
     assert load_weights(weights)[1].samples == 6
 
-    calibrated = tmp_path / "calibrated.safetensors"
-    chosen = img2pc("calibrate", weights, shards, "-o", calibrated, "--limit", 2)
-    assert chosen.code == 0, chosen.err
-    lines = chosen.out.splitlines()
-    assert lines[-1] == str(calibrated)
-    (marked,) = [line for line in lines if "←" in line]
-    assert load_weights(calibrated)[1].mask_threshold == float(marked.split()[0])
-
-    measured = img2pc("evaluate", shards, "--weights", calibrated, "--json")
+    measured = img2pc("evaluate", shards, "--weights", weights, "--json")
     assert [case["category"] for case in json.loads(measured.out)["cases"]] == ["chair"] * 4
     assert np.isfinite(json.loads(measured.out)["means"][-1]["values"]).all()
 

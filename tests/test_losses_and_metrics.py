@@ -77,18 +77,16 @@ def test_gradients_of_the_loss() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logits", "threshold", "expected"),
+    ("logits", "expected"),
     [
-        ([1.0, -1.0, 1.0, -1.0], 0.5, 1 / 3),  # one of three
-        ([1.0, 1.0, 1.0, 1.0], 0.5, 2 / 4),
-        ([-1.0, -1.0, 1.0, 1.0], 0.5, 0.0),
-        ([1.0, -1.0, -1.0, -3.0], 0.2, 2 / 3),
-        ([0.0, -1.0, -1.0, -3.0], 0.5, 1 / 2),  # the threshold itself counts
+        ([9.0, -9.0, 9.0, -9.0], 1 / 3),  # one of three
+        ([9.0, 9.0, 9.0, 9.0], 2 / 4),
+        ([-9.0, -9.0, 9.0, 9.0], 0.0),
+        ([9.0, -9.0, -9.0, -9.0], 1 / 2),
     ],
 )
-def test_mask_iou(logits: list[float], threshold: float, expected: float) -> None:
-    iou = mask_iou(one_view(logits, [1.0] * 4), TRUE, threshold)
-    assert iou.item() == pytest.approx(expected)
+def test_mask_iou(logits: list[float], expected: float) -> None:
+    assert mask_iou(one_view(logits, [1.0] * 4), TRUE).item() == pytest.approx(expected)
 
 
 def test_depth_error_is_a_mean_over_the_true_mask_of_each_item() -> None:

@@ -57,7 +57,6 @@ class TrainingSettings:
     gradient_norm: float = 1.0
     average_decay: float = 0.999
     coordinate_weight: float = 3.0
-    mask_threshold: float = 0.5
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
@@ -143,7 +142,7 @@ def train(
         }
         with written_atomically(run_folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
-        info = WeightsInfo(config, settings.mask_threshold, hashes, step * samples_a_step)
+        info = WeightsInfo(config, hashes, step * samples_a_step)
         averaged = average.module
         assert isinstance(averaged, StructureGenerator)
         save_weights(weights_path, averaged, info)
