@@ -54,6 +54,14 @@ def test_every_command_parses() -> None:
         command.make_context(name, rest, parent=context)
 
 
+def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert len(names["cloud"]) > 1000  # type: ignore[arg-type]
+
+
 def test_every_subcommand_is_mentioned() -> None:
     text = README.read_text(encoding="utf-8")
     for name in typer.main.get_command(app).commands:

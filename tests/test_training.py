@@ -5,6 +5,8 @@ import math
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,6 +150,24 @@ def test_the_length_is_steps_or_minutes(
 ) -> None:
     with pytest.raises(BadInputError, match="either steps or minutes"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, TrainingSettings(**length))
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(tmp_path: Path) -> None:
+    """Each takes its own batches: two of 4 pictures a step, one log, one set of weights."""
+    script = tmp_path / "script.py"
+    script.write_text("from img2pc.cli import main\n\nif __name__ == '__main__':\n    main()\n")
+    data = tmp_path / "data"
+    for command in (
+        ("data", data, "--objects", "4", "--family", "mug", "--workers", "1"),
+        (
+            *("train", tmp_path / "run", "--data", data, "--size", "tiny", "--steps", "20"),
+            *("--batch-size", "4", "--workers", "0", "--accelerator", "cpu", "--devices", "2"),
+        ),
+    ):
+        subprocess.run([sys.executable, script, *map(str, command)], check=True, timeout=300)
+    assert [row["samples"] for row in log_without_times(tmp_path / "run")] == ["160"]
+    assert load_weights(tmp_path / "run" / "weights.safetensors")[1].samples == 160
 
 
 # --- Schedule and optimiser -----------------------------------------------------------------------

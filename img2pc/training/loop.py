@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -149,12 +150,19 @@ def train(
 
     saved = logged = time.monotonic()
     logged_step = step
-    with _StopRequests() as stop, (run_folder / "log.csv").open("a", newline="") as log_file:
+    log_path = run_folder / "log.csv" if fabric.is_global_zero else Path(os.devnull)
+    with _StopRequests() as stop, log_path.open("a", newline="") as log_file:
         log = csv.writer(log_file)
         if log_file.tell() == 0:
             log.writerow(LOG_COLUMNS)
-        while (share := _share_done(settings, step, seconds)) < 1 and not stop.requested:
+        while True:
+            # Clocks and signals differ between processes; the first one's count for all.
             begin = time.monotonic()
+            share, stopping = fabric.broadcast(
+                (_share_done(settings, step, seconds), stop.requested)
+            )
+            if share >= 1 or stopping:
+                break
             for optimiser in optimisers:
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * _schedule(share, settings.warm_up_share)
@@ -180,7 +188,8 @@ def train(
                 row = [step, round(seconds, 1), step * samples_a_step]
                 log.writerow([*row, *(f"{value:.5f}" for value in values), f"{rate:.1f}"])
                 log_file.flush()
-                report(Progress(step, share, seconds, rate, values[0], iou))
+                if fabric.is_global_zero:
+                    report(Progress(step, share, seconds, rate, values[0], iou))
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
