@@ -242,14 +242,6 @@ def test_evaluate_pairs(img2pc, pairs: Path, tiny_weights: Path) -> None:
     assert "mug" not in table
 
 
-def test_evaluate_at_another_threshold(img2pc, pairs: Path, tiny_weights: Path) -> None:
-    ran = img2pc(
-        *("evaluate", pairs, "--weights", tiny_weights, "--json", "--mask-threshold", 1.0),
-    )
-    means = json.loads(ran.out)["means"]
-    assert means[-1]["values"] == [None, None, 100.0, 100.0, 0.0, 0.0, 0.0]
-
-
 def test_evaluate_meshes(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:
     (tmp_path / "meshes" / "seat").mkdir(parents=True)
     mesh = trimesh.Trimesh(chair.vertices, chair.faces)
