@@ -38,7 +38,7 @@ class Views(NamedTuple):
         A fixed threshold loses thin legs, whose place the generator is unsure of, and all of a
         thin lamp. Measured on 86 benchmark pictures (pred→GT, GT→pred, F@1%, F@2%): 4.05, 2.44,
         27.1, 50.9 against 4.86, 3.89, 26.8, 50.6 at a threshold of a half and 4.43, 2.22, 26.4,
-        50.1 at 0.3.
+        50.1 at 0.3. On 80 held-out procedural shapes it is level with a threshold of 0.4.
         """
         probability = self.mask_probability.flatten(-2)
         area = probability.sum(-1, keepdim=True).round().long()
