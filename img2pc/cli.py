@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,15 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from img2pc.errors import BadInputError, Img2pcError
+from img2pc.errors import BadInputError, Img2pcError, NotPrintableError
+from img2pc.files import MESH_SUFFIXES
 
 if TYPE_CHECKING:
+    from img2pc.cloud_files import PointArrays
     from img2pc.evaluation import Summary
+    from img2pc.meshing import MeshSettings
+    from img2pc.printability import PrintReport
     from img2pc.training.loop import Progress
 
 app = typer.Typer(
     name="img2pc",
-    help="One picture of one object → a dense 3D point cloud.",
+    help="One picture of one object → a dense 3D point cloud and a printable mesh.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -74,7 +79,24 @@ def common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    """One picture of one object → a dense 3D point cloud. `--debug` shows tracebacks."""
+    """One picture of one object → a dense 3D point cloud and a printable mesh. `--debug` shows
+    tracebacks."""
+
+
+def _length_mm(text: str) -> float:
+    """A length such as 100, 120mm, 12cm or 4in, in millimetres."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|m|in)?\s*", str(text))
+    if match is None:
+        raise typer.BadParameter(f"{text} is not a length such as 120mm, 12cm or 4in")
+    return float(match[1]) * {None: 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}[match[2]]
+
+
+def _bed_mm(text: str) -> tuple[float, float, float]:
+    try:
+        across, deep, high = (float(length) for length in text.lower().split("x"))
+    except ValueError:
+        raise typer.BadParameter(f"{text} is not three lengths such as 220x220x250") from None
+    return across, deep, high
 
 
 @app.command()
@@ -82,7 +104,12 @@ def reconstruct(
     image: Annotated[Path, typer.Argument(help="A picture with alpha or on a flat background.")],
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("-o", "--output", help="Point cloud, .ply; default: beside the picture."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Point cloud (.ply), or straight to a solid of 100 mm (.stl .obj .glb .3mf). "
+            "Default: a cloud beside the picture.",
+        ),
     ] = None,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
@@ -99,8 +126,11 @@ def reconstruct(
     """Reconstruct the object of one picture as a point cloud with normals (+Y up)."""
     _set_up_logging(verbose)
     target = output or image.with_suffix(".ply")
-    if target.suffix.lower() != ".ply":
-        raise typer.BadParameter(f"{target} does not end in .ply", param_hint="--output")
+    suffix = target.suffix.lower()
+    if suffix != ".ply" and suffix not in MESH_SUFFIXES:
+        raise typer.BadParameter(
+            f"{target} does not end in {', '.join(MESH_SUFFIXES)}", param_hint="--output"
+        )
     if image.is_dir():
         raise BadInputError(f"{image} is a folder; give one picture")
     import torch
@@ -113,11 +143,121 @@ def reconstruct(
     cloud = result.cloud
     if points is not None:
         cloud = cloud.subsample(points, torch.Generator().manual_seed(0))
-    write_ply(target, cloud)
-    print(f"{target}\t{len(cloud)} points")
+    if suffix == ".ply":
+        write_ply(target, cloud)
+        print(f"{target}\t{len(cloud)} points")
+    else:
+        _mesh(cloud.arrays(), target)
     if preview is not None:
         write_preview(preview, result.crop, result.cloud)
         print(preview)
+
+
+@app.command()
+def mesh(
+    cloud: Annotated[Path, typer.Argument(help="A point cloud: .ply .obj .xyz .pcd .pts")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help=".stl .obj .ply .glb .3mf; default: beside the cloud."),
+    ] = None,
+    stl: Annotated[bool, typer.Option("--stl", help="Beside the cloud (the default).")] = False,
+    obj: Annotated[bool, typer.Option("--obj", help="Beside the cloud.")] = False,
+    ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud.")] = False,
+    glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
+    three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
+    size: Annotated[
+        float, typer.Option(parser=_length_mm, metavar="LENGTH", help="Longest side.")
+    ] = "100mm",  # type: ignore[assignment]  # parsed
+    height: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(parser=_length_mm, metavar="LENGTH", help="Height, instead of --size."),
+    ] = None,
+    depth: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=4, max=11, help="Of the octree; default: from the point spacing."),
+    ] = None,
+    foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
+    base: Annotated[
+        float, typer.Option(parser=_length_mm, metavar="LENGTH", help="Put a plate below.")
+    ] = "0mm",  # type: ignore[assignment]  # parsed
+    min_thickness: Annotated[
+        float,
+        typer.Option(parser=_length_mm, metavar="LENGTH", help="Thicken walls thinner than this."),
+    ] = "0mm",  # type: ignore[assignment]  # parsed
+    tolerance: Annotated[
+        float,
+        typer.Option(parser=_length_mm, metavar="LENGTH", help="How far to simplify."),
+    ] = "0.05mm",  # type: ignore[assignment]  # parsed
+    faces: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=4, help="Simplify further, to at most this many."),
+    ] = None,
+    up: Annotated[Literal["y", "z"], typer.Option(help="Which axis of the cloud is up.")] = "y",
+    best_effort: Annotated[
+        bool, typer.Option("--best-effort", help="Write a file even if it would not print.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a closed solid of a point cloud: one body, in millimetres, flat on the bed.
+
+    Lengths are millimetres unless they say cm, m or in. STL, OBJ and 3MF are in millimetres with +Z
+    up, PLY and GLB in metres with +Y up.
+    """
+    from img2pc.cloud_files import read_cloud
+    from img2pc.meshing import MeshSettings
+
+    _set_up_logging(verbose)
+    chosen = {".stl": stl, ".obj": obj, ".ply": ply, ".glb": glb, ".3mf": three_mf}
+    flags = [suffix for suffix, wanted in chosen.items() if wanted]
+    if len(flags) + (output is not None) > 1:
+        raise typer.BadParameter("give one of --output, --stl, --obj, --ply, --glb and --3mf")
+    target = output or cloud.with_suffix(flags[0] if flags else ".stl")
+    if target.suffix.lower() not in MESH_SUFFIXES:
+        raise typer.BadParameter(
+            f"{target} does not end in {', '.join(MESH_SUFFIXES)}", param_hint="--output"
+        )
+    if target.exists() and cloud.exists() and target.samefile(cloud):
+        raise typer.BadParameter(f"{target} is the cloud itself", param_hint="--output")
+    if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
+        raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
+    settings = MeshSettings(
+        size_mm=size,
+        height_mm=height,
+        depth=depth,
+        foot=foot,
+        min_thickness_mm=min_thickness,
+        base_mm=base,
+        tolerance_mm=tolerance,
+        faces=faces,
+        up=up,
+        best_effort=best_effort,
+    )
+    _mesh(read_cloud(cloud), target, settings)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A mesh: .stl .obj .ply .glb .3mf")],
+    bed: Annotated[
+        Optional[tuple[float, float, float]],  # noqa: UP045
+        typer.Option(parser=_bed_mm, metavar="XxYxZ", help="Of the printer, mm: 220x220x250."),
+    ] = None,
+    min_wall: Annotated[
+        float, typer.Option(parser=_length_mm, metavar="LENGTH", help="Warn below this.")
+    ] = "0.8mm",  # type: ignore[assignment]  # parsed
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as one object.")] = False,
+) -> None:
+    """Say whether a slicer takes a mesh without repair; exit code 5 if not."""
+    from img2pc.mesh_files import read_mesh
+    from img2pc.printability import inspect_mesh
+
+    report = inspect_mesh(read_mesh(file), bed, min_wall)
+    if as_json:
+        print(json.dumps({"printable": report.printable, **asdict(report)}))
+    else:
+        _print_report(report)
+    if not report.printable:
+        raise NotPrintableError(f"{file} would not print: {'; '.join(report.problems)}")
 
 
 @app.command()
@@ -278,6 +418,23 @@ def train(
     print(weights)
 
 
+def _mesh(cloud: PointArrays, target: Path, settings: MeshSettings | None = None) -> None:
+    from rich.console import Console
+
+    from img2pc.meshing import MeshSettings, solid_from_cloud, write_mesh
+
+    settings = settings or MeshSettings()
+    with Console(stderr=True).status("mesh"):
+        solid = solid_from_cloud(cloud, settings)
+        report = write_mesh(target, solid, settings.best_effort)
+    for warning in report.warnings:
+        logging.warning("%s", warning)
+    size = " x ".join(f"{length:.1f}" for length in report.size_mm)
+    print(f"{target}\t{size} mm, {report.triangles} triangles")
+    if not report.printable:
+        raise NotPrintableError(f"{target} would not print: {'; '.join(report.problems)}")
+
+
 def _chosen(device: Device) -> str:
     import torch
 
@@ -344,4 +501,33 @@ def _print_table(summaries: list[Summary]) -> None:
     for summary in summaries:
         values = ["-" if value is None else f"{value:.2f}" for value in summary.values]
         table.add_row(summary.category, str(summary.count), *values)
+    Console().print(table)
+
+
+def _print_report(report: PrintReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    wall = "5 mm or more" if report.wall_mm is None else f"{report.wall_mm:.2f} mm"
+    rows = [
+        ("triangles", f"{report.triangles}"),
+        ("closed", "no" if report.open_edges or report.crowded_edges else "yes"),
+        ("faces outwards", "no" if report.flipped_edges or report.volume_mm3 <= 0 else "yes"),
+        ("bodies, hollows", f"{report.bodies}, {report.voids}"),
+        ("faces without area", f"{report.degenerate_faces}"),
+        ("size", " x ".join(f"{length:.1f}" for length in report.size_mm) + " mm"),
+        ("volume", f"{report.volume_mm3 / 1000:.2f} cm³"),
+        ("lowest point", f"z = {report.lowest_mm:.2f} mm"),
+        ("on the bed", f"{report.contact_mm2:.1f} mm²"),
+        ("thinnest wall", wall),
+        ("overhang over 45°", f"{100 * report.overhang_share:.0f} % of the surface"),
+    ]
+    for name, value in rows:
+        table.add_row(name, value)
+    for problem in report.problems:
+        table.add_row("problem", problem, style="bold red")
+    for warning in report.warnings:
+        table.add_row("warning", warning, style="yellow")
+    table.add_row("printable", "yes" if report.printable else "no", style="bold")
     Console().print(table)

@@ -21,3 +21,9 @@ class WeightsError(Img2pcError):
     """Weights that are missing, damaged or not ours."""
 
     exit_code = 4
+
+
+class NotPrintableError(Img2pcError):
+    """A mesh that a printer's slicer would not take as it is."""
+
+    exit_code = 5

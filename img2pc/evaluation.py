@@ -12,12 +12,12 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from img2pc.checkpoints import WeightsInfo
+from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.images import crop_to_foreground, read_image, with_foreground_alpha
 from img2pc.losses import depth_error, mask_iou
 from img2pc.metrics import F_SCORE_THRESHOLDS, CloudScores, compare_clouds
-from img2pc.pointclouds import read_points
-from img2pc.reconstruction import Reconstructor, points_array
+from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
 
 BATCH_SIZE = 16
@@ -87,7 +87,7 @@ def evaluate(
 
 def _score(reconstructor: Reconstructor, case: Case, views: Views, item: int) -> CaseScores:
     try:
-        predicted = points_array(reconstructor.fuse(views, item))
+        predicted = reconstructor.fuse(views, item).arrays().points
     except BadInputError:
         predicted = np.zeros((0, 3))
     iou = depth = None
@@ -160,7 +160,7 @@ def _mean(category: str, results: list[CaseScores]) -> Summary:
 def _pair_case(path: Path, size: int) -> Case:
     crop = crop_to_foreground(with_foreground_alpha(read_image(path)), size)
     category = path.stem.split("-")[0] if "-" in path.stem else "all"
-    return Case(path.stem, category, crop, read_points(path.with_suffix(".ply")))
+    return Case(path.stem, category, crop, read_cloud(path.with_suffix(".ply")).points)
 
 
 def _shard_cases(folder: Path, limit: int | None) -> tuple[int, Iterator[Case]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from img2pc.errors import BadInputError
 
+MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")
+
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from img2pc.errors import BadInputError
+from img2pc.cloud_files import PointArrays
 from img2pc.files import written_atomically
 
 
@@ -33,6 +32,13 @@ class PointCloud:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def arrays(self) -> PointArrays:
+        """Points and normals in double precision, for metrics, drawing and meshing."""
+        return PointArrays(
+            self.points.detach().cpu().double().numpy(),
+            self.normals.detach().cpu().double().numpy(),
+        )
 
     def subsample(self, count: int, generator: torch.Generator) -> PointCloud:
         """`count` points drawn uniformly without replacement; the whole cloud if it has fewer."""
@@ -90,22 +96,3 @@ def write_ply(path: Path, cloud: PointCloud) -> None:
     )
     with written_atomically(path) as temporary:
         temporary.write_bytes(header.encode("ascii") + table.tobytes())
-
-
-def read_points(path: Path) -> Float[np.ndarray, "point 3"]:
-    """The points of a PLY, OBJ, XYZ or other file that trimesh reads, as they are in the file.
-
-    Raises:
-        BadInputError: the file is missing, unreadable or has no finite points.
-    """
-    import trimesh
-
-    try:
-        pieces: Any = trimesh.load_scene(path, process=False).dump()
-        points: np.ndarray = np.concatenate([np.array(piece.vertices) for piece in pieces])
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise BadInputError(f"cannot read points from {path}: {error}") from error
-    points = points[np.isfinite(points).all(-1)]
-    if not len(points):
-        raise BadInputError(f"{path} holds no finite points")
-    return points

@@ -73,11 +73,11 @@ def write_preview(
     Raises:
         BadInputError: the file cannot be written.
     """
-    points = cloud.points.detach().cpu().double().numpy()
-    normals = cloud.normals.detach().cpu().double().numpy()
+    arrays = cloud.arrays()
+    assert arrays.normals is not None
     alpha = crop[..., 3:].astype(float) / 255
     on_white = (crop[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
     panels = [np.asarray(Image.fromarray(on_white).resize((size, size), Image.Resampling.BICUBIC))]
-    panels += [draw_cloud(points, normals, size, *side) for side in SIDES]
+    panels += [draw_cloud(arrays.points, arrays.normals, size, *side) for side in SIDES]
     with written_atomically(path) as temporary:
         Image.fromarray(np.concatenate(panels, axis=1)).save(temporary, format="PNG")

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -103,11 +102,6 @@ def reconstruct(
         WeightsError: the weights are missing, damaged or not ours.
     """
     return Reconstructor.load(weights, device)(picture).cloud
-
-
-def points_array(cloud: PointCloud) -> Float[ndarray, "point 3"]:
-    """The cloud's points as float64, for metrics and drawing."""
-    return np.asarray(cloud.points.detach().cpu().double().numpy())
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from PIL import Image
 
 from img2pc.checkpoints import load_weights
 from img2pc.cli import main
+from img2pc.cloud_files import read_cloud
 from img2pc.data.shapes import Shape
-from img2pc.pointclouds import read_points
 
 from .conftest import ROOT
 
@@ -75,7 +75,7 @@ def test_reconstruct_in_a_process_of_its_own(
     assert ran.out == f"{cloud}\t100 points\n{preview}\n"
     for phase in ("load weights", "read", "cut out and crop", "generate views", "fuse"):
         assert phase in ran.err
-    assert read_points(cloud).shape == (100, 3)
+    assert read_cloud(cloud).points.shape == (100, 3)
     assert Image.open(preview).size == (5 * 320, 320)
 
 
@@ -94,7 +94,7 @@ def test_the_cloud_lies_beside_the_picture(
     ran = img2pc("reconstruct", picture, "--weights", tiny_weights)
     assert ran.code == 0
     cloud = tmp_path / "seat.photo.ply"
-    count = len(read_points(cloud))
+    count = len(read_cloud(cloud).points)
     assert ran.out == f"{cloud}\t{count} points\n"
     assert ran.err == ""
     assert count > 1000

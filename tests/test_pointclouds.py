@@ -8,8 +8,9 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
+from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
-from img2pc.pointclouds import PointCloud, estimate_normals, read_points, write_ply
+from img2pc.pointclouds import PointCloud, estimate_normals, write_ply
 
 
 def random_cloud(count: int) -> PointCloud:
@@ -58,14 +59,14 @@ def test_ply_round_trip_through_trimesh(tmp_path: Path) -> None:
 def test_read_points_reads_what_write_ply_wrote(tmp_path: Path) -> None:
     cloud = random_cloud(100)
     write_ply(tmp_path / "cloud.ply", cloud)
-    assert_close(torch.from_numpy(read_points(tmp_path / "cloud.ply")).float(), cloud.points)
+    assert_close(torch.from_numpy(read_cloud(tmp_path / "cloud.ply").points).float(), cloud.points)
 
 
 def test_read_points_reads_meshes_and_drops_what_is_not_finite(tmp_path: Path) -> None:
     trimesh.creation.box().export(tmp_path / "box.obj")
-    assert read_points(tmp_path / "box.obj").shape == (8, 3)
+    assert read_cloud(tmp_path / "box.obj").points.shape == (8, 3)
     (tmp_path / "cloud.xyz").write_text("0 0 0\n1 2 3\nnan 0 0\n")
-    assert read_points(tmp_path / "cloud.xyz").tolist() == [[0, 0, 0], [1, 2, 3]]
+    assert read_cloud(tmp_path / "cloud.xyz").points.tolist() == [[0, 0, 0], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage\x00\xff", b"ply\nformat ascii 1.0\nend_header"])
@@ -73,12 +74,12 @@ def test_read_points_of_garbage_names_the_file(content: bytes, tmp_path: Path) -
     path = tmp_path / "broken.ply"
     path.write_bytes(content)
     with pytest.raises(BadInputError, match=r"broken\.ply"):
-        read_points(path)
+        read_cloud(path)
 
 
 def test_read_points_of_a_missing_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"missing\.ply"):
-        read_points(tmp_path / "missing.ply")
+        read_cloud(tmp_path / "missing.ply")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(

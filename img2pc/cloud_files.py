@@ -1,0 +1,96 @@
+"""Point clouds as files hold them: any unit, normals and colours where the file has them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+
+from img2pc.errors import BadInputError
+from img2pc.open3d_process import read_with_open3d
+
+CLOUD_SUFFIXES = (".ply", ".obj", ".xyz", ".pcd", ".pts")
+
+
+@dataclass(frozen=True)
+class PointArrays:
+    """Points of a surface with what is known of them, all finite; the unit is the file's."""
+
+    points: Float[ndarray, "point 3"]
+    normals: Float[ndarray, "point 3"] | None = None
+    colours: UInt8[ndarray, "point 3"] | None = None
+
+
+def read_cloud(path: Path) -> PointArrays:
+    """The points of a PLY, OBJ, XYZ, PCD or PTS file; those that are not finite are left out.
+
+    Normals are kept only where every point has a finite one that is not zero.
+
+    Raises:
+        BadInputError: the file is missing, unreadable, a mesh, or has no finite points.
+    """
+    if not path.is_file():
+        raise BadInputError(f"{path} is not a file")
+    try:
+        if path.suffix.lower() in (".pcd", ".pts"):
+            cloud = PointArrays(**read_with_open3d(path))
+        else:
+            cloud = _read_with_trimesh(path)
+    except BadInputError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise BadInputError(f"cannot read points from {path}: {error}") from error
+    finite = np.isfinite(cloud.points).all(-1)
+    if not finite.any():
+        raise BadInputError(f"{path} holds no finite points")
+    normals = None if cloud.normals is None else cloud.normals[finite]
+    if normals is not None:
+        length = np.linalg.norm(normals, axis=-1)
+        normals = normals if np.isfinite(length).all() and (length > 0).all() else None
+    colours = None if cloud.colours is None else cloud.colours[finite]
+    return PointArrays(cloud.points[finite], normals, colours)
+
+
+def _read_with_trimesh(path: Path) -> PointArrays:
+    import trimesh
+
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it logs what it then raises
+    loaded: Any = trimesh.load(path, process=False)
+    if isinstance(loaded, trimesh.Scene):
+        if not loaded.geometry:
+            raise BadInputError(f"{path} holds no points")
+        loaded = next(iter(loaded.geometry.values()))
+    if not isinstance(loaded, trimesh.PointCloud):
+        raise BadInputError(f"{path} is a mesh, not a point cloud")
+    points = np.array(loaded.vertices, dtype=np.float64)
+    if path.suffix.lower() == ".xyz":
+        return _read_xyz(path, points)
+    raw = loaded.metadata.get("_ply_raw", {}).get("vertex")
+    if raw is None:
+        return PointArrays(points)
+    if len(points) != raw["length"]:
+        raise BadInputError(
+            f"{path} is damaged: {raw['length']} points announced, {len(points)} there"
+        )
+    names = raw["properties"]
+    normals = colours = None
+    if {"nx", "ny", "nz"} <= set(names):
+        columns = [np.reshape(raw["data"][name], -1) for name in ("nx", "ny", "nz")]
+        normals = np.stack(columns, -1).astype(np.float64)
+    if {"red", "green", "blue"} <= set(names):
+        colours = np.array(loaded.colors[:, :3], dtype=np.uint8)
+    return PointArrays(points, normals, colours)
+
+
+def _read_xyz(path: Path, points: Float[ndarray, "point 3"]) -> PointArrays:
+    """Columns four to six are normals where they all have unit length."""
+    table = np.loadtxt(path, ndmin=2, usecols=None, comments=("#", "//"))
+    rest = table[:, 3:6]
+    if rest.shape[1] == 3 and np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
+        return PointArrays(points, rest)
+    return PointArrays(points)

@@ -1,0 +1,111 @@
+"""Triangle meshes and their files: STL, OBJ and 3MF in millimetres, +Z up; PLY and GLB in metres,
++Y up."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+
+from img2pc.errors import BadInputError
+from img2pc.files import MESH_SUFFIXES
+
+COLOUR_SUFFIXES = (".obj", ".ply", ".glb")
+
+_METRE_SUFFIXES = (".ply", ".glb")
+_MM_PER_METRE = 1000.0
+_Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+
+
+@dataclass(frozen=True)
+class TriangleMesh:
+    """Triangles in millimetres, +Z up; counter-clockwise seen from outside.
+
+    Attributes:
+        colours: RGB of each vertex.
+    """
+
+    vertices: Float[ndarray, "vertex 3"]
+    faces: Int[ndarray, "face 3"]
+    colours: UInt8[ndarray, "vertex 3"] | None = None
+
+
+def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
+    """The bytes of a mesh file, the same for the same mesh. STL and 3MF drop the colours."""
+    import trimesh
+
+    vertices = mesh.vertices
+    if suffix in _METRE_SUFFIXES:
+        vertices = vertices @ _Y_UP_FROM_Z_UP.T / _MM_PER_METRE
+    colours = mesh.colours if suffix in COLOUR_SUFFIXES else None
+    mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=colours, process=False)
+    options: dict[str, Any] = {"digits": 9} if suffix == ".obj" else {}
+    exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **options)
+    encoded = exported.encode() if isinstance(exported, str) else exported
+    return _same_every_time(encoded) if suffix == ".3mf" else encoded
+
+
+def read_mesh(path: Path) -> TriangleMesh:
+    """A mesh file, vertices at equal places (in single precision) made one, as STL needs it.
+
+    Raises:
+        BadInputError: the file is missing, unreadable, of another kind or holds no triangles.
+    """
+    import trimesh
+
+    suffix = path.suffix.lower()
+    if suffix not in MESH_SUFFIXES:
+        raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
+    if not path.is_file():
+        raise BadInputError(f"{path} is not a file")
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it logs what it then raises
+    try:
+        loaded: Any = trimesh.load_scene(path, process=False).dump()
+        pieces = [piece for piece in loaded if isinstance(piece, trimesh.Trimesh)]
+        pieces = [piece for piece in pieces if len(piece.faces)]
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
+    if not pieces:
+        raise BadInputError(f"{path} holds no triangles")
+    offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
+    vertices = np.concatenate([np.asarray(piece.vertices, dtype=np.float64) for piece in pieces])
+    faces = np.concatenate(
+        [
+            np.asarray(piece.faces, dtype=np.int64) + offset
+            for piece, offset in zip(pieces, offsets, strict=False)
+        ]
+    )
+    if not np.isfinite(vertices).all():
+        raise BadInputError(f"{path} holds coordinates that are not finite")
+    if suffix in _METRE_SUFFIXES:
+        vertices = vertices @ _Y_UP_FROM_Z_UP * _MM_PER_METRE
+    _, first, index = np.unique(
+        vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
+    )
+    return TriangleMesh(vertices[first], index.reshape(-1)[faces])
+
+
+def _same_every_time(archive: bytes) -> bytes:
+    """A 3MF archive with its random UUIDs replaced by numbers and no dates in it."""
+    result = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(archive)) as source,
+        zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for name in source.namelist():
+            parts = re.split(rb'UUID="[0-9a-f-]{36}"', source.read(name))
+            numbers = [f'UUID="{UUID(int=index)}"'.encode() for index in range(1, len(parts))]
+            content = b"".join(
+                piece for pair in zip(parts, [*numbers, b""], strict=True) for piece in pair
+            )
+            target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return result.getvalue()

@@ -1,0 +1,240 @@
+"""What a printer's slicer will say of a mesh: closed, one body, walls, overhangs, contact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from img2pc.mesh_files import TriangleMesh
+
+_CONTACT_MM = 0.02  # how far above the bed still touches it
+_OVERHANG_DEGREES = 45.0
+_WALL_SAMPLES = 60_000
+_WALL_LIMIT_MM = 5.0
+_WALL_QUANTILE = 0.01
+_OPPOSITE = -0.7  # cosine between the normals of a wall's two sides
+_BALL_STEPS = 12
+
+
+@dataclass(frozen=True)
+class PrintReport:
+    """Findings about a mesh that stands as it would be printed: millimetres, +Z up.
+
+    Attributes:
+        open_edges: edges with a face on one side only.
+        crowded_edges: edges where more than two faces meet.
+        flipped_edges: edges whose two faces turn the same way.
+        bodies: connected closed pieces that are solid.
+        voids: connected pieces that are inside out: hollows without an opening.
+        degenerate_faces: triangles without area.
+        contact_mm2: area that lies on the bed.
+        wall_mm: 1 % of the surface belongs to walls thinner than this; None from 5 mm on.
+        overhang_share: of the surface, steeper than 45° downwards and not on the bed.
+    """
+
+    triangles: int
+    open_edges: int
+    crowded_edges: int
+    flipped_edges: int
+    bodies: int
+    voids: int
+    degenerate_faces: int
+    volume_mm3: float
+    size_mm: tuple[float, float, float]
+    lowest_mm: float
+    contact_mm2: float
+    wall_mm: float | None
+    overhang_share: float
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def printable(self) -> bool:
+        """Whether a slicer takes the mesh as it is."""
+        return not self.problems
+
+
+def inspect_mesh(
+    mesh: TriangleMesh,
+    bed_mm: tuple[float, float, float] | None = None,
+    least_wall_mm: float = 0.8,
+) -> PrintReport:
+    """Measure a mesh and judge it.
+
+    A problem is what slicers refuse or repair: not closed, more than two faces at an edge, faces
+    turned inconsistently or inside out, several bodies, closed hollows, faces without area, larger
+    than the bed. Thin walls, not resting on z = 0 and hardly touching it are warnings.
+    """
+    vertices, faces = mesh.vertices, mesh.faces
+    size = np.ptp(vertices, axis=0)
+    area_vectors = _area_vectors(vertices, faces)
+    area = np.linalg.norm(area_vectors, axis=-1)
+    degenerate = count_degenerate(vertices, faces)
+    open_edges, crowded, flipped = _edge_defects(faces)
+    volumes = _body_volumes(vertices, faces)
+    total = float(volumes.sum())
+    lowest = float(vertices[:, 2].min())
+    down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
+    on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
+    contact = float(-area_vectors[on_bed & down, 2].sum())
+    wall = None if open_edges or degenerate == len(faces) else thinnest_wall(mesh)
+    problems = [
+        (open_edges, f"not closed: {open_edges} edges border a hole"),
+        (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
+        (flipped, f"faces turn both ways at {flipped} edges"),
+        (not open_edges and total <= 0, "inside out: its volume is not positive"),
+        ((volumes > 0).sum() > 1, f"{(volumes > 0).sum()} separate bodies"),
+        (total > 0 and (volumes < 0).any(), f"{(volumes < 0).sum()} closed hollows inside"),
+        (degenerate, f"{degenerate} faces without area"),
+        (
+            bed_mm is not None and not _fits(size, bed_mm),
+            f"{_by(size)} mm does not fit the bed of {_by(bed_mm or ())} mm",
+        ),
+    ]
+    warnings = [
+        (
+            wall is not None and wall < least_wall_mm,
+            f"walls down to {wall or 0:.2f} mm, thinner than {least_wall_mm:g} mm",
+        ),
+        (abs(lowest) > _CONTACT_MM, f"its lowest point is at z = {lowest:.2f} mm, not on the bed"),
+        (
+            contact < 1e-3 * size[0] * size[1],
+            f"touches the bed with only {contact:.1f} mm²; use a foot, a base or a brim",
+        ),
+    ]
+    return PrintReport(
+        triangles=len(faces),
+        open_edges=open_edges,
+        crowded_edges=crowded,
+        flipped_edges=flipped,
+        bodies=int((volumes > 0).sum()),
+        voids=int((volumes < 0).sum()),
+        degenerate_faces=degenerate,
+        volume_mm3=total,
+        size_mm=(float(size[0]), float(size[1]), float(size[2])),
+        lowest_mm=lowest,
+        contact_mm2=contact,
+        wall_mm=wall,
+        overhang_share=float(area[down & ~on_bed].sum() / max(float(area.sum()), 1e-30)),
+        problems=tuple(text for found, text in problems if found),
+        warnings=tuple(text for found, text in warnings if found),
+    )
+
+
+def count_degenerate(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> int:
+    """Faces with (next to) no area."""
+    area = np.linalg.norm(_area_vectors(vertices, faces), axis=-1)
+    return int((area <= 1e-12 * np.ptp(vertices, axis=0).max() ** 2).sum())
+
+
+def thinnest_wall(mesh: TriangleMesh) -> float | None:
+    """The thickness that 1 % of the surface stays under, mm; None from 5 mm on.
+
+    Source: balls that touch the surface from inside, shrunk until nothing is in them (Ma, Bae and
+    Choi, 3D medial axis point approximation, 2012); only balls between opposite sides count, so
+    that edges and corners, where balls get small without a wall being thin, do not.
+    """
+    points, normals = sample_surface(mesh, _WALL_SAMPLES)
+    thickness = wall_thickness(points, normals, points, normals, _WALL_LIMIT_MM)
+    thinnest = float(np.sort(thickness)[int(_WALL_QUANTILE * len(thickness))])
+    return thinnest if np.isfinite(thinnest) else None
+
+
+def wall_thickness(
+    points: Float[ndarray, "point 3"],
+    normals: Float[ndarray, "point 3"],
+    surface: Float[ndarray, "sample 3"],
+    surface_normals: Float[ndarray, "sample 3"],
+    limit: float,
+) -> Float[ndarray, "point"]:
+    """How thick the solid is below each point, as sampled; infinite from `limit` on."""
+    tree = cKDTree(surface)
+    radius = np.full(len(points), limit / 2)
+    across = np.zeros(len(points), dtype=np.int64)
+    for _ in range(_BALL_STEPS):
+        _, across = tree.query(points - normals * radius[:, None])
+        gap = points - surface[across]
+        depth = (gap * normals).sum(-1)
+        touching = (gap**2).sum(-1) / (2 * np.maximum(depth, 1e-9))
+        radius = np.where(depth > 1e-9, np.minimum(radius, touching), radius)
+    facing = (normals * surface_normals[across]).sum(-1) < _OPPOSITE
+    thickness = ((points - surface[across]) * normals).sum(-1)
+    return np.where(facing & (thickness > 0) & (thickness < limit), thickness, np.inf)
+
+
+def sample_surface(
+    mesh: TriangleMesh, count: int
+) -> tuple[Float[ndarray, "count 3"], Float[ndarray, "count 3"]]:
+    """`count` points spread over the surface in proportion to area, and their normals; no chance
+    in it."""
+    area_vectors = _area_vectors(mesh.vertices, mesh.faces)
+    area = np.linalg.norm(area_vectors, axis=-1)
+    along = np.cumsum(area) / area.sum()
+    face = np.searchsorted(along, (np.arange(count) + 0.5) / count).clip(max=len(area) - 1)
+    # Points in the triangles from the plastic number's low-discrepancy sequence (Roberts 2018).
+    first, second = (np.arange(count)[:, None] * [0.7548776662466927, 0.5698402909980532] % 1).T
+    fold = first + second > 1
+    first, second = np.where(fold, 1 - first, first), np.where(fold, 1 - second, second)
+    corners = mesh.vertices[mesh.faces[face]]
+    points = (
+        corners[:, 0]
+        + first[:, None] * (corners[:, 1] - corners[:, 0])
+        + second[:, None] * (corners[:, 2] - corners[:, 0])
+    )
+    return points, area_vectors[face] / np.maximum(area[face], 1e-30)[:, None]
+
+
+def _area_vectors(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Float[ndarray, "face 3"]:
+    corners = vertices[faces]
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+
+
+def _edge_defects(faces: Int[ndarray, "face 3"]) -> tuple[int, int, int]:
+    """Edges with one face, with more than two, and with two that run the same way along it."""
+    directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    edges, index, count = np.unique(
+        np.sort(directed, -1), axis=0, return_inverse=True, return_counts=True
+    )
+    forward = np.bincount(index.reshape(-1), directed[:, 0] < directed[:, 1], minlength=len(edges))
+    return (
+        int((count == 1).sum()),
+        int((count > 2).sum()),
+        int(((count == 2) & (forward != 1)).sum()),
+    )
+
+
+def _body_volumes(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Float[ndarray, "body"]:
+    """Signed volume of each connected piece; negative where it is inside out."""
+    joined = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
+    graph = coo_array(
+        (np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(len(vertices),) * 2
+    )
+    _, label = connected_components(graph, directed=False)
+    corners = vertices[faces] - vertices.mean(0)
+    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+    piece = label[faces[:, 0]]
+    volumes: ndarray = np.bincount(piece, volume)[np.unique(piece)]
+    return volumes
+
+
+def _fits(size: Float[ndarray, "3"], bed: tuple[float, float, float]) -> bool:
+    """Whether it fits as it stands or turned by a quarter about the vertical."""
+    across, deep, high = size
+    return bool(
+        high <= bed[2]
+        and ((across <= bed[0] and deep <= bed[1]) or (across <= bed[1] and deep <= bed[0]))
+    )
+
+
+def _by(lengths: object) -> str:
+    return " x ".join(f"{length:.0f}" for length in np.asarray(lengths))
