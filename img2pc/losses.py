@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from img2pc.pseudo_renderer import RenderedViews
 from img2pc.views import Views
 
 
@@ -35,6 +36,20 @@ def view_losses(predicted: Views, true: Views, coordinate_weight: float = 3.0) -
     ).abs()
     coordinates = error.sum() / max(len(index), 1)
     return ViewLosses(mask + coordinate_weight * coordinates, mask.detach(), coordinates.detach())
+
+
+def rendered_losses(rendered: RenderedViews, true: Views, depth_weight: float = 3.0) -> ViewLosses:
+    """Mask cross-entropy over all pixels and L1 of the depth where both saw one surface.
+
+    Differentiable in what was rendered. Source: Lin et al. 2018, sec. 3.3 (stage 2).
+    """
+    seen = true.mask_logits > 0
+    logits = rendered.views.mask_logits
+    mask = functional.binary_cross_entropy_with_logits(logits, seen.to(logits))
+    compared = seen & rendered.has_depth
+    error = (rendered.views.depth - true.depth).abs() * compared
+    depth = error.sum() / compared.sum().clamp(min=1)
+    return ViewLosses(mask + depth_weight * depth, mask.detach(), depth.detach())
 
 
 def depth_error(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
