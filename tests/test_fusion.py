@@ -90,9 +90,11 @@ def test_points_that_another_view_sees_past_are_dropped(sphere_views: Views) -> 
 def test_pixels_between_two_surfaces_are_dropped_and_thin_lines_kept() -> None:
     depth, logits = torch.ones(8, 16, 16), torch.full((8, 16, 16), -torch.inf)
     logits[:, 2:10, 2:10] = torch.inf
-    depth[:, :, 6:] = 1.2
-    depth[:, 2:10, 5] = 1.1  # what a network draws across a step
+    depth[:, :, :5] = 0.6
+    depth[:, :, 6:] = 1.4
+    depth[:, 2:10, 5] = 1.0  # what a network draws across a step
     logits[:, 12, 2:14] = torch.inf  # a bar one pixel thick
+    depth[:, 12] = 1.0
     flying = _flying(views_from_depth(depth, logits))
     assert flying[0].nonzero().unique(dim=0)[:, 1].unique().tolist() == [5]
     assert flying[0, 3:9, 5].all()

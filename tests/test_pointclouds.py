@@ -8,7 +8,6 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
-from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.pointclouds import PointCloud, estimate_normals, write_ply
 
@@ -54,32 +53,6 @@ def test_ply_round_trip_through_trimesh(tmp_path: Path) -> None:
     assert_close(normals, cloud.normals)
     assert_close(torch.tensor(columns["confidence"]), cloud.confidence)
     assert columns["view"] == cloud.view_index.tolist()
-
-
-def test_read_points_reads_what_write_ply_wrote(tmp_path: Path) -> None:
-    cloud = random_cloud(100)
-    write_ply(tmp_path / "cloud.ply", cloud)
-    assert_close(torch.from_numpy(read_cloud(tmp_path / "cloud.ply").points).float(), cloud.points)
-
-
-def test_read_points_reads_meshes_and_drops_what_is_not_finite(tmp_path: Path) -> None:
-    trimesh.creation.box().export(tmp_path / "box.obj")
-    assert read_cloud(tmp_path / "box.obj").points.shape == (8, 3)
-    (tmp_path / "cloud.xyz").write_text("0 0 0\n1 2 3\nnan 0 0\n")
-    assert read_cloud(tmp_path / "cloud.xyz").points.tolist() == [[0, 0, 0], [1, 2, 3]]
-
-
-@pytest.mark.parametrize("content", [b"", b"garbage\x00\xff", b"ply\nformat ascii 1.0\nend_header"])
-def test_read_points_of_garbage_names_the_file(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "broken.ply"
-    path.write_bytes(content)
-    with pytest.raises(BadInputError, match=r"broken\.ply"):
-        read_cloud(path)
-
-
-def test_read_points_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"missing\.ply"):
-        read_cloud(tmp_path / "missing.ply")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
