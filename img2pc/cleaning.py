@@ -32,6 +32,7 @@ def clean(cloud: PointArrays) -> PointArrays:
         BadInputError: too few points, or all in one point, line or plane.
     """
     count = len(cloud.points)
+    _check_count(cloud.points)
     cloud = _thinned(cloud)
     cloud = _select(cloud, ~_outliers(cloud.points))
     _check_spread(cloud.points)
@@ -117,13 +118,15 @@ def _outliers(points: Float[ndarray, "point 3"]) -> ndarray:
 
 
 def _neighbour_distance(points: Float[ndarray, "point 3"]) -> Float[ndarray, "point"]:
-    if len(points) < MINIMUM_POINTS:
-        raise BadInputError(
-            f"a mesh needs at least {MINIMUM_POINTS} points, here are {len(points)}"
-        )
+    _check_count(points)
     distance, _ = cKDTree(points).query(points, k=_NEIGHBOURS)
     mean: ndarray = distance[:, 1:].mean(1)
     return mean
+
+
+def _check_count(points: Float[ndarray, "point 3"]) -> None:
+    if len(points) < MINIMUM_POINTS:
+        raise BadInputError(f"a mesh needs {MINIMUM_POINTS} points or more, here are {len(points)}")
 
 
 def _check_spread(points: Float[ndarray, "point 3"]) -> None:

@@ -196,6 +196,10 @@ def mesh(
     best_effort: Annotated[
         bool, typer.Option("--best-effort", help="Write a file even if it would not print.")
     ] = False,
+    preview: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="PNG of the solid from four sides."),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Make a closed solid of a point cloud: one body, in millimetres, flat on the bed.
@@ -232,7 +236,7 @@ def mesh(
         up=up,
         best_effort=best_effort,
     )
-    _mesh(read_cloud(cloud), target, settings)
+    _mesh(read_cloud(cloud), target, settings, preview)
 
 
 @app.command()
@@ -418,7 +422,12 @@ def train(
     print(weights)
 
 
-def _mesh(cloud: PointArrays, target: Path, settings: MeshSettings | None = None) -> None:
+def _mesh(
+    cloud: PointArrays,
+    target: Path,
+    settings: MeshSettings | None = None,
+    preview: Path | None = None,
+) -> None:
     from rich.console import Console
 
     from img2pc.meshing import MeshSettings, solid_from_cloud, write_mesh
@@ -431,6 +440,11 @@ def _mesh(cloud: PointArrays, target: Path, settings: MeshSettings | None = None
         logging.warning("%s", warning)
     size = " x ".join(f"{length:.1f}" for length in report.size_mm)
     print(f"{target}\t{size} mm, {report.triangles} triangles")
+    if preview is not None:
+        from img2pc.preview import write_mesh_preview
+
+        write_mesh_preview(preview, solid.mesh)
+        print(preview)
     if not report.printable:
         raise NotPrintableError(f"{target} would not print: {'; '.join(report.problems)}")
 

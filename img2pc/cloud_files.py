@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def read_cloud(path: Path) -> PointArrays:
         raise BadInputError(f"{path} is not a file")
     try:
         if path.suffix.lower() in (".pcd", ".pts"):
+            _check_rows(path)
             cloud = PointArrays(**read_with_open3d(path))
+        elif path.suffix.lower() == ".xyz":
+            cloud = _read_xyz(path)
         else:
             cloud = _read_with_trimesh(path)
     except BadInputError:
@@ -68,8 +72,6 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     if not isinstance(loaded, trimesh.PointCloud):
         raise BadInputError(f"{path} is a mesh, not a point cloud")
     points = np.array(loaded.vertices, dtype=np.float64)
-    if path.suffix.lower() == ".xyz":
-        return _read_xyz(path, points)
     raw = loaded.metadata.get("_ply_raw", {}).get("vertex")
     if raw is None:
         return PointArrays(points)
@@ -87,10 +89,24 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     return PointArrays(points, normals, colours)
 
 
-def _read_xyz(path: Path, points: Float[ndarray, "point 3"]) -> PointArrays:
+def _read_xyz(path: Path) -> PointArrays:
     """Columns four to six are normals where they all have unit length."""
-    table = np.loadtxt(path, ndmin=2, usecols=None, comments=("#", "//"))
-    rest = table[:, 3:6]
+    text = path.read_text(errors="replace").replace(",", " ")
+    table = np.loadtxt(text.splitlines(), ndmin=2, comments=("#", "//"))
+    if table.shape[1] < 3:
+        raise BadInputError(f"{path} holds no points")
+    points, rest = table[:, :3], table[:, 3:6]
     if rest.shape[1] == 3 and np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
         return PointArrays(points, rest)
     return PointArrays(points)
+
+
+def _check_rows(path: Path) -> None:
+    """Open3D fills rows that a text PCD announces but lacks with whatever is in memory."""
+    header, text, body = path.read_bytes().partition(b"DATA ascii")
+    announced = re.search(rb"^POINTS\s+(\d+)", header, re.MULTILINE)
+    rows = len(body.split(b"\n")) - 1 - body.endswith(b"\n")
+    if text and announced and int(announced[1]) > rows:
+        raise BadInputError(
+            f"{path} is damaged: {int(announced[1])} points announced, {rows} there"
+        )

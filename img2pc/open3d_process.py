@@ -58,7 +58,7 @@ def poisson_surface(
 
 def decimate(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"], count: int
-) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
+) -> tuple[Float[ndarray, "kept_vertex 3"], Int[ndarray, "kept_face 3"]]:
     """The surface with at most `count` faces, by quadric edge collapse (Garland, Heckbert 1997).
 
     Raises:
@@ -96,7 +96,7 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise NativeCodeError(f"Open3D took more than {timeout_seconds:.0f} s") from error
+            raise NativeCodeError(f"Open3D took more than {timeout_seconds:g} s") from error
         said = done.stderr.decode(errors="replace").strip()
         log.debug("%s", said)
         if done.returncode:

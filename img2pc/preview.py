@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy import ndarray
 from PIL import Image
 
 from img2pc.files import written_atomically
+from img2pc.mesh_files import TriangleMesh
 from img2pc.pointclouds import PointCloud
+from img2pc.printability import sample_surface
 
 # Where the camera stands for each panel: azimuth from +Z towards +X, and elevation, degrees.
 SIDES = ((0.0, 15.0), (90.0, 15.0), (180.0, 15.0), (-45.0, 35.0))
@@ -77,7 +80,29 @@ def write_preview(
     assert arrays.normals is not None
     alpha = crop[..., 3:].astype(float) / 255
     on_white = (crop[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    panels = [np.asarray(Image.fromarray(on_white).resize((size, size), Image.Resampling.BICUBIC))]
-    panels += [draw_cloud(arrays.points, arrays.normals, size, *side) for side in SIDES]
+    picture = Image.fromarray(on_white).resize((size, size), Image.Resampling.BICUBIC)
+    _write_panels(path, [np.asarray(picture), *_sides(arrays.points, arrays.normals, size)])
+
+
+def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
+    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    points, normals = sample_surface(mesh, 8 * size * size // 3)
+    points, normals = points[:, [0, 2, 1]] * [1, 1, -1], normals[:, [0, 2, 1]] * [1, 1, -1]
+    low, high = points.min(0), points.max(0)
+    points = (points - (low + high) / 2) / np.linalg.norm(high - low)
+    _write_panels(path, _sides(points, normals, size))
+
+
+def _sides(
+    points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"], size: int
+) -> list[UInt8[ndarray, "size size 3"]]:
+    return [draw_cloud(points, normals, size, *side) for side in SIDES]
+
+
+def _write_panels(path: Path, panels: Sequence[UInt8[ndarray, "size size 3"]]) -> None:
     with written_atomically(path) as temporary:
         Image.fromarray(np.concatenate(panels, axis=1)).save(temporary, format="PNG")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import trimesh
+from numpy import ndarray
+
+from img2pc.cleaning import clean, orient_by_visibility, plane_normals, spacing
+from img2pc.cloud_files import PointArrays
+from img2pc.errors import BadInputError
+from img2pc.mesh_files import TriangleMesh
+from img2pc.printability import sample_surface
+
+
+def sphere(count: int) -> ndarray:
+    """Evenly spread points (Fibonacci's spiral)."""
+    turn = np.pi * (1 + 5**0.5) * np.arange(count)
+    height = 1 - (2 * np.arange(count) + 1) / count
+    across = np.sqrt(1 - height**2)
+    return np.stack([across * np.cos(turn), across * np.sin(turn), height], -1)
+
+
+def grid(count: int) -> ndarray:
+    """Points of a square grid in the plane z = 0, one apart."""
+    x, y = np.meshgrid(np.arange(float(count)), np.arange(float(count)))
+    return np.stack([x.ravel(), y.ravel(), np.zeros(count**2)], -1)
+
+
+def sampled(mesh: trimesh.Trimesh, count: int) -> tuple[ndarray, ndarray]:
+    triangles = TriangleMesh(np.array(mesh.vertices), np.array(mesh.faces, dtype=np.int64))
+    return sample_surface(triangles, count)
+
+
+def test_duplicates_and_outliers_go() -> None:
+    points = sphere(1000)
+    outliers = 3 * np.eye(3)
+    colours = np.arange(3003 * 3).reshape(3003, 3).astype(np.uint8)
+    cloud = clean(PointArrays(np.concatenate([points, points, outliers, points]), None, colours))
+    assert np.array_equal(cloud.points, points)
+    assert cloud.colours is not None
+    assert np.array_equal(cloud.colours, colours[:1000])
+
+
+def test_a_clean_cloud_stays_as_it_is() -> None:
+    points = sphere(500)
+    cloud = clean(PointArrays(points, points))
+    assert np.array_equal(cloud.points, points)
+    np.testing.assert_allclose(cloud.normals, points)
+
+
+def test_dense_clouds_are_thinned() -> None:
+    """No more points than there are cells of a 400th of the diagonal in the surface."""
+    points, normals = sampled(trimesh.creation.box((1, 1, 1)), 500_000)
+    cloud = clean(PointArrays(points, normals))
+    cells = 6 * (400 / 3**0.5 + 1) ** 2
+    assert 0.7 * cells < len(cloud.points) < 1.3 * cells
+
+
+def test_both_sides_of_a_thin_sheet_stay() -> None:
+    """A sheet 0.2 % as thick as it is wide: its sides share cells, not normals."""
+    sheet, up = grid(30) / 29, np.array([0, 0, 0.001])
+    points = np.concatenate([sheet - up, sheet + up])
+    normals = np.repeat([[0.0, 0, -1], [0, 0, 1]], 900, axis=0)
+    cloud = clean(PointArrays(points, normals))
+    assert np.array_equal(cloud.points, points)
+    assert np.array_equal(cloud.normals, normals)
+
+
+def test_inward_normals_are_turned(caplog: pytest.LogCaptureFixture) -> None:
+    points = sphere(500)
+    with caplog.at_level(logging.WARNING):
+        cloud = clean(PointArrays(points + 10, -5 * points))
+    np.testing.assert_allclose(cloud.normals, points)
+    assert "the cloud's normals point inwards; turned around" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("solid", "agreement"),
+    [
+        (trimesh.creation.icosphere(4), 0.99),
+        (trimesh.creation.box((2, 1, 3)), 0.9),
+        (trimesh.creation.torus(1, 0.3), 0.98),
+    ],
+    ids=["sphere", "box", "torus"],
+)
+def test_missing_normals_are_estimated_and_point_outwards(
+    solid: trimesh.Trimesh, agreement: float
+) -> None:
+    points, true_normals = sampled(solid, 3000)
+    index = {tuple(point): row for row, point in enumerate(points.tolist())}
+    cloud = clean(PointArrays(points))
+    assert cloud.normals is not None
+    assert len(cloud.points) > 2900
+    expected = true_normals[[index[tuple(point)] for point in cloud.points.tolist()]]
+    cosine = (cloud.normals * expected).sum(-1)
+    assert cosine.min() > 0  # all of them; at the box's edges they lean by up to 60°
+    assert cosine.mean() > agreement
+    np.testing.assert_allclose(np.linalg.norm(cloud.normals, axis=-1), 1)
+
+
+def test_given_normals_get_unit_length() -> None:
+    points = sphere(500)
+    lengths = np.linspace(0.1, 10, 500)[:, None]
+    np.testing.assert_allclose(clean(PointArrays(points, lengths * points)).normals, points)
+
+
+def test_orientation_depends_on_no_given_sign() -> None:
+    points = sphere(500)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (500, 1))
+    np.testing.assert_array_equal(orient_by_visibility(points, signs * points), points)
+
+
+def test_orientation_inside_a_bowl_is_towards_the_opening() -> None:
+    """Two hemispheres, the inner one of 0.8 times the radius, seen through the opening."""
+    half = sphere(4000)[2000:]
+    points = np.concatenate([half, 0.8 * half])
+    outwards = np.concatenate([half, -half])
+    turned = orient_by_visibility(points, -outwards)
+    assert ((turned * outwards).sum(-1) > 0).mean() > 0.98
+
+
+def test_plane_normals_of_a_tilted_plane() -> None:
+    normal = np.array([1.0, 2, 2]) / 3
+    across = np.array([[2.0, 1, -2], [2, -2, 1]]) / 3
+    normals = plane_normals(grid(8)[:, :2] @ across)
+    np.testing.assert_allclose(np.abs(normals @ normal), 1)
+
+
+def test_spacing_of_a_grid() -> None:
+    """Nine neighbours of an inner point: four at 1, four at √2, one at 2."""
+    assert spacing(grid(40)) == pytest.approx((4 + 4 * 2**0.5 + 2) / 9)
+    assert spacing(0.1 * grid(40)) == pytest.approx((4 + 4 * 2**0.5 + 2) / 90)
+
+
+@pytest.mark.parametrize("count", [2, 10, 49])
+def test_too_few_points(count: int) -> None:
+    with pytest.raises(BadInputError, match=f"a mesh needs 50 points or more, here are {count}"):
+        clean(PointArrays(sphere(count)))
+
+
+def test_too_few_points_but_for_duplicates() -> None:
+    with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 30"):
+        clean(PointArrays(np.tile(sphere(30), (10, 1))))
+
+
+def test_no_points() -> None:
+    with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 0"):
+        clean(PointArrays(np.empty((0, 3))))
+
+
+@pytest.mark.parametrize("count", [50, 200])
+def test_identical_points(count: int) -> None:
+    with pytest.raises(BadInputError, match="all points of the cloud are the same"):
+        clean(PointArrays(np.full((count, 3), 0.3)))
+
+
+def test_collinear_points() -> None:
+    with pytest.raises(BadInputError, match="lie on one line"):
+        clean(PointArrays(np.linspace(0, 1, 200)[:, None] * [1.0, 2, 3] + 5))
+
+
+@pytest.mark.parametrize("with_normals", [False, True])
+def test_coplanar_points(with_normals: bool) -> None:
+    points = grid(20) @ np.array([[2.0, 1, -2], [2, -2, 1], [1, 2, 2]])
+    normals = np.tile([1.0, 2, 2], (400, 1)) if with_normals else None
+    with pytest.raises(BadInputError, match="lie in one plane"):
+        clean(PointArrays(points, normals))

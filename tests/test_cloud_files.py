@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from torch.testing import assert_close
+
+from img2pc.cloud_files import read_cloud
+from img2pc.errors import BadInputError
+from img2pc.pointclouds import PointCloud, write_ply
+
+POINTS = [[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [-0.5, 0.25, 4.0]]
+NORMALS = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
+COLOURS = [[255, 0, 0], [1, 2, 3], [0, 128, 255]]
+BYTE_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">"}
+
+
+def ply(
+    kind: str,
+    points: list[list[float]],
+    normals: list[list[float]] | None = None,
+    colours: list[list[int]] | None = None,
+    announced: int | None = None,
+) -> bytes:
+    """A PLY file written by hand; its header may announce another number of points."""
+    names = ["x", "y", "z", *(["nx", "ny", "nz"] if normals else [])]
+    channels = ["red", "green", "blue"] if colours else []
+    header = "\n".join(
+        [
+            "ply",
+            f"format {kind} 1.0",
+            f"element vertex {len(points) if announced is None else announced}",
+            *(f"property float {name}" for name in names),
+            *(f"property uchar {name}" for name in channels),
+            "end_header\n",
+        ]
+    )
+    floats = np.hstack([points, normals]) if normals else np.array(points)
+    rows = [
+        [*row, *colour] for row, colour in zip(floats, colours or [[]] * len(floats), strict=True)
+    ]
+    if kind == "ascii":
+        body = "".join(" ".join(f"{value:g}" for value in row) + "\n" for row in rows)
+        return (header + body).encode()
+    order = BYTE_ORDERS[kind]
+    table = [(name, f"{order}f4") for name in names] + [(name, "u1") for name in channels]
+    return header.encode() + np.array([tuple(row) for row in rows], dtype=table).tobytes()
+
+
+def pcd_header(count: int, *more_names: str) -> str:
+    """Of an ASCII PCD file with x, y, z and more columns, the last of them packed colours."""
+    more = len(more_names)
+    kinds = ["F"] * (2 + more) + ["U"] if more else ["F"] * 3
+    return "\n".join(
+        [
+            "VERSION .7",
+            " ".join(["FIELDS x y z", *more_names]),
+            " ".join(["SIZE", *["4"] * (3 + more)]),
+            " ".join(["TYPE", *kinds]),
+            " ".join(["COUNT", *["1"] * (3 + more)]),
+            f"WIDTH {count}",
+            "HEIGHT 1",
+            "VIEWPOINT 0 0 0 1 0 0 0",
+            f"POINTS {count}",
+            "DATA ascii\n",
+        ]
+    )
+
+
+def saved(path: Path, content: bytes | str) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["ascii", *BYTE_ORDERS])
+@pytest.mark.parametrize("normals", [None, NORMALS])
+@pytest.mark.parametrize("colours", [None, COLOURS])
+def test_ply_files_with_and_without_normals_and_colours(
+    kind: str,
+    normals: list[list[float]] | None,
+    colours: list[list[int]] | None,
+    tmp_path: Path,
+) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.ply", ply(kind, POINTS, normals, colours)))
+    assert cloud.points.tolist() == POINTS
+    assert (None if cloud.normals is None else cloud.normals.tolist()) == normals
+    assert (None if cloud.colours is None else cloud.colours.tolist()) == colours
+
+
+@pytest.mark.parametrize("kind", ["ascii", *BYTE_ORDERS])
+def test_a_single_point_is_a_cloud(kind: str, tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.ply", ply(kind, POINTS[1:2], NORMALS[1:2])))
+    assert cloud.points.tolist() == [[1, 2, 3]]
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == [[1, 0, 0]]
+
+
+def test_what_write_ply_wrote_is_read(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    cloud = PointCloud(
+        torch.rand(100, 3, generator=generator) - 0.5,
+        torch.nn.functional.normalize(torch.randn(100, 3, generator=generator), dim=-1),
+        torch.zeros(100, dtype=torch.int64),
+        torch.ones(100),
+    )
+    write_ply(tmp_path / "cloud.ply", cloud)
+    again = read_cloud(tmp_path / "cloud.ply")
+    assert_close(torch.from_numpy(again.points).float(), cloud.points)
+    assert_close(torch.from_numpy(again.normals).float(), cloud.normals)
+    assert again.colours is None
+
+
+def test_xyz_files_with_and_without_normals(tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "points.xyz", "0 0 0\n1\t2  3\r\n\n-0.5 0.25 4e0\n"))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is None
+    rows = [
+        " ".join(map(str, [*point, *normal])) for point, normal in zip(POINTS, NORMALS, strict=True)
+    ]
+    cloud = read_cloud(saved(tmp_path / "normals.xyz", "\n".join(rows)))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == NORMALS
+
+
+def test_further_columns_of_an_xyz_file_are_normals_only_at_unit_length(tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", "0 0 0 255 0 0\n1 2 3 0 1 0\n"))
+    assert cloud.points.tolist() == POINTS[:2]
+    assert cloud.normals is None
+
+
+@pytest.mark.parametrize("mark", ["#", "//"])
+def test_comments_in_an_xyz_file_are_skipped(mark: str, tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.xyz", f"{mark} x y z nx ny nz\n0 0 0 0 0 1\n1 2 3 1 0 0\n")
+    assert read_cloud(path).points.tolist() == POINTS[:2]
+
+
+def test_points_of_an_obj_file(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.obj", "v 0 0 0\nv 1 2 3\nv -0.5 0.25 4\n")
+    assert read_cloud(path).points.tolist() == POINTS
+
+
+def test_pcd_and_pts_files_are_read_with_open3d(tmp_path: Path) -> None:
+    """Points, normals, packed colours; the point that is not finite goes."""
+    header = pcd_header(4, "normal_x", "normal_y", "normal_z", "rgb")
+    packed = [red << 16 | green << 8 | blue for red, green, blue in COLOURS]
+    rows = [
+        " ".join(map(str, [*point, *normal, colour]))
+        for point, normal, colour in zip(POINTS, NORMALS, packed, strict=True)
+    ]
+    text = header + "\n".join([*rows, "nan 0 0 0 0 1 0"]) + "\n"
+    cloud = read_cloud(saved(tmp_path / "cloud.pcd", text))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == NORMALS
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == COLOURS
+
+    cloud = read_cloud(saved(tmp_path / "cloud.pts", "2\n0 0 0\n1 2 3\n"))
+    assert cloud.points.tolist() == POINTS[:2]
+    assert cloud.normals is cloud.colours is None
+
+
+def test_a_pcd_file_with_fewer_points_than_announced_is_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.pcd", pcd_header(100) + "0 0 0\n1 2 3\n")
+    with pytest.raises(BadInputError, match=r"cloud\.pcd"):
+        read_cloud(path)
+
+
+@pytest.mark.parametrize("kind", ["ascii", *BYTE_ORDERS])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_points_that_are_not_finite_are_dropped(kind: str, number: float, tmp_path: Path) -> None:
+    points = [POINTS[0], [0, number, 0], *POINTS[1:]]
+    normals = [NORMALS[0], [0, 0, 0], *NORMALS[1:]]
+    colours = [COLOURS[0], [9, 9, 9], *COLOURS[1:]]
+    cloud = read_cloud(saved(tmp_path / "cloud.ply", ply(kind, points, normals, colours)))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == NORMALS
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == COLOURS
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0, 0], [np.nan, 0, 1], [np.inf, 0, 0]])
+def test_normals_are_dropped_if_one_is_no_direction(bad: list[float], tmp_path: Path) -> None:
+    content = ply("binary_little_endian", POINTS, [*NORMALS[:2], bad], COLOURS)
+    cloud = read_cloud(saved(tmp_path / "cloud.ply", content))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is None
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == COLOURS
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *((f"empty{suffix}", b"") for suffix in (".ply", ".obj", ".xyz", ".pcd")),
+        *((f"garbage{suffix}", b"garbage\x00\xff") for suffix in (".ply", ".obj", ".xyz")),
+        ("header.ply", b"ply\nformat ascii 1.0\nend_header"),
+        ("zero.ply", ply("ascii", POINTS, announced=0)),
+        ("truncated.ply", ply("binary_little_endian", POINTS, NORMALS)[:-2]),
+        ("more.ply", ply("binary_little_endian", POINTS, announced=4)),
+        ("fewer.ply", ply("binary_little_endian", POINTS, announced=2)),
+        ("more-big.ply", ply("binary_big_endian", POINTS, announced=4)),
+        ("more-ascii.ply", ply("ascii", POINTS, announced=4)),
+        ("more-ascii-normals.ply", ply("ascii", POINTS, NORMALS, COLOURS, announced=4)),
+        ("nan.ply", ply("ascii", [[np.nan] * 3] * 2)),
+        ("nan-binary.ply", ply("binary_little_endian", [[np.nan] * 3] * 2)),
+        ("nan.xyz", b"nan nan nan\ninf 0 0\n"),
+        ("columns.xyz", b"1 2\n3 4\n"),
+        ("ragged.xyz", b"1 2 3\n4 5\n"),
+        ("words.xyz", b"1 2 three\n4 5 six\n"),
+        ("cloud.foo", b"0 0 0\n"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bad_files_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    path = saved(tmp_path / name, content)
+    with pytest.raises(BadInputError) as raised:
+        read_cloud(path)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj"])
+def test_a_mesh_is_no_cloud(suffix: str, tmp_path: Path) -> None:
+    trimesh.creation.box().export(tmp_path / f"box{suffix}")
+    with pytest.raises(BadInputError, match=rf"box\{suffix} is a mesh, not a point cloud"):
+        read_cloud(tmp_path / f"box{suffix}")
+
+
+def test_folders_and_missing_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.ply").mkdir()
+    for name in ("folder.ply", "missing.ply", "missing.pcd"):
+        with pytest.raises(BadInputError, match=rf"{name} is not a file"):
+            read_cloud(tmp_path / name)

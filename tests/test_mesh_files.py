@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import struct
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+
+from img2pc.errors import BadInputError
+from img2pc.files import MESH_SUFFIXES
+from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_mesh
+
+METRE_SUFFIXES = (".ply", ".glb")
+
+
+@pytest.fixture(scope="module")
+def wedge() -> TriangleMesh:
+    """A tetrahedron of 10 x 20 x 30 mm with a corner at (1, 2, 3), each vertex in a colour."""
+    return TriangleMesh(
+        np.array([[1.0, 2, 3], [11, 2, 3], [1, 22, 3], [1, 2, 33]]),
+        np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
+        np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30]], dtype=np.uint8),
+    )
+
+
+def written(mesh: TriangleMesh, suffix: str, folder: Path) -> Path:
+    path = folder / f"mesh{suffix}"
+    path.write_bytes(encode_mesh(mesh, suffix))
+    return path
+
+
+def loaded(path: Path) -> Any:
+    """What trimesh reads, as it stands in the file."""
+    return trimesh.load_mesh(path, process=False)
+
+
+def corners(mesh: TriangleMesh) -> list[list[float]]:
+    """The triangles, independent of how vertices are numbered and which comes first."""
+    rows = [mesh.vertices[np.roll(face, -face.argmin())].ravel() for face in mesh.faces]
+    return sorted(np.round(rows, 4).tolist())
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_round_trip(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    again = read_mesh(written(wedge, suffix, tmp_path))
+    assert again.vertices.shape == (4, 3)
+    # The vertices come back in lexicographic order.
+    order = np.lexsort(wedge.vertices.T[::-1])
+    np.testing.assert_allclose(again.vertices, wedge.vertices[order], rtol=1e-6)
+    renumbered = TriangleMesh(wedge.vertices[order], np.argsort(order)[wedge.faces])
+    assert corners(again) == corners(renumbered)
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_convention_units_and_axes(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    """PLY and GLB: x right, z up becomes y up, y to the back becomes -z; metres."""
+    bounds = loaded(written(wedge, suffix, tmp_path)).bounds
+    expected = [[1, 2, 3], [11, 22, 33]]
+    if suffix in METRE_SUFFIXES:
+        expected = [[0.001, 0.003, -0.022], [0.011, 0.033, -0.002]]
+    np.testing.assert_allclose(bounds, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_faces_keep_their_outside(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = written(wedge, suffix, tmp_path)
+    volume = 1e-6 if suffix in METRE_SUFFIXES else 1000
+    assert loaded(path).volume == pytest.approx(volume, rel=1e-5)
+
+
+def test_convention_3mf_unit(wedge: TriangleMesh) -> None:
+    with zipfile.ZipFile(BytesIO(encode_mesh(wedge, ".3mf"))) as archive:
+        assert b'unit="millimeter"' in archive.read("3D/3dmodel.model")
+
+
+@pytest.mark.parametrize("suffix", COLOUR_SUFFIXES)
+def test_colours_survive(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    assert wedge.colours is not None
+    mesh = loaded(written(wedge, suffix, tmp_path))
+    assert mesh.visual.vertex_colors[:, :3].tolist() == wedge.colours.tolist()
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+@pytest.mark.parametrize("coloured", [False, True])
+def test_the_same_mesh_gives_the_same_bytes(
+    suffix: str, coloured: bool, wedge: TriangleMesh
+) -> None:
+    mesh = wedge if coloured else TriangleMesh(wedge.vertices, wedge.faces)
+    assert encode_mesh(mesh, suffix) == encode_mesh(mesh, suffix)
+
+
+def test_vertices_of_an_stl_file_are_welded(tmp_path: Path) -> None:
+    box = trimesh.creation.box((0.1, 0.2, 0.3))
+    mesh = TriangleMesh(np.array(box.vertices) + 100, np.array(box.faces, dtype=np.int64))
+    path = written(mesh, ".stl", tmp_path)
+    assert len(loaded(path).vertices) == 36
+    again = read_mesh(path)
+    assert again.vertices.shape == (8, 3)
+    assert trimesh.Trimesh(again.vertices, again.faces, process=False).is_watertight
+
+
+def test_pieces_of_a_file_become_one_mesh(tmp_path: Path) -> None:
+    boxes = [trimesh.creation.box().apply_translation((shift, 0, 0)) for shift in (0.0, 5.0)]
+    for suffix in (".glb", ".3mf"):
+        trimesh.Scene(boxes).export(tmp_path / f"two{suffix}")
+        mesh = read_mesh(tmp_path / f"two{suffix}")
+        assert (mesh.vertices.shape, mesh.faces.shape) == ((16, 3), (24, 3))
+    assert np.ptp(mesh.vertices, axis=0) == pytest.approx([6, 1, 1])
+
+
+def test_the_suffix_may_be_in_capitals(wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = written(wedge, ".stl", tmp_path).rename(tmp_path / "MESH.STL")
+    assert len(read_mesh(path).faces) == 4
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_a_missing_file_is_named(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=rf"missing\{suffix} is not a file"):
+        read_mesh(tmp_path / f"missing{suffix}")
+
+
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.stl").mkdir()
+    with pytest.raises(BadInputError, match=r"folder\.stl is not a file"):
+        read_mesh(tmp_path / "folder.stl")
+
+
+def test_another_suffix_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mesh.step").write_text("ISO-10303-21;")
+    with pytest.raises(BadInputError, match=r"mesh\.step does not end in \.stl, \.obj, \.ply"):
+        read_mesh(tmp_path / "mesh.step")
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+@pytest.mark.parametrize("content", [b"", b"garbage\x00\xff", b"garbage\x00\xff" * 50])
+def test_garbage_is_named(content: bytes, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"broken{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError, match=rf"broken\{suffix}"):
+        read_mesh(path)
+
+
+@pytest.mark.parametrize("suffix", [".stl", ".ply", ".glb", ".3mf"])
+def test_a_truncated_file_is_named(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = tmp_path / f"half{suffix}"
+    encoded = encode_mesh(wedge, suffix)
+    path.write_bytes(encoded[: len(encoded) - 30])
+    with pytest.raises(BadInputError, match=rf"half\{suffix}"):
+        read_mesh(path)
+
+
+def test_a_mesh_without_triangles_is_named(wedge: TriangleMesh, tmp_path: Path) -> None:
+    (tmp_path / "points.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
+    trimesh.PointCloud(wedge.vertices).export(tmp_path / "points.ply")
+    (tmp_path / "points.stl").write_bytes(bytes(84))
+    for suffix in (".obj", ".ply", ".stl"):
+        with pytest.raises(BadInputError, match=rf"points\{suffix} holds no triangles"):
+            read_mesh(tmp_path / f"points{suffix}")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_coordinates_that_are_not_finite_are_named(number: float, tmp_path: Path) -> None:
+    triangle = struct.pack("<12fH", 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, number, 0, 0)
+    (tmp_path / "nan.stl").write_bytes(bytes(80) + struct.pack("<I", 1) + triangle)
+    (tmp_path / "nan.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 {number} 0\nf 1 2 3\n")
+    for suffix in (".stl", ".obj"):
+        with pytest.raises(BadInputError, match=rf"nan\{suffix} holds coordinates that are not"):
+            read_mesh(tmp_path / f"nan{suffix}")

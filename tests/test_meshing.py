@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from numpy import ndarray
+from scipy.spatial import cKDTree
+
+from img2pc import meshing, open3d_process, printability
+from img2pc.cameras import fixed_cameras
+from img2pc.cloud_files import PointArrays
+from img2pc.data import solids
+from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.shapes import Part, Shape, assemble, normalised
+from img2pc.errors import BadInputError, NotPrintableError
+from img2pc.fusion import fuse
+from img2pc.mesh_files import TriangleMesh
+from img2pc.meshing import MeshSettings, Solid, Surface, solid_from_cloud, voxel_surface, write_mesh
+from img2pc.open3d_process import NativeCodeError
+from img2pc.pointclouds import PointCloud
+from img2pc.printability import inspect_mesh, sample_surface
+
+PIXELS = 48
+MUG = [(0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.3, 1.0), (0.3, 0.1), (0.0, 0.1)]
+HANDLE = [(0.36, 0.8, 0.0), (0.7, 0.75, 0.0), (0.7, 0.3, 0.0), (0.36, 0.2, 0.0)]
+SOLIDS = {
+    "mug": [solids.lathe(MUG, 32), solids.sweep(solids.smooth_path(HANDLE), 0.07)],
+    "ellipsoid": [solids.superellipsoid(1.0, 0.7, 0.5)],
+    "tower": [
+        solids.box(0.6, 0.1, 0.6),
+        solids.cylinder(0.15, 1.0).moved(y=0.5),
+        solids.box(0.4, 0.3, 0.3, 0.05).moved(0.1, 1.0),
+    ],
+}
+SHAPES = {
+    name: assemble(name, [Part(part, "body", "wood") for part in parts])
+    for name, parts in SOLIDS.items()
+}
+
+
+def poisson_in_process(points: ndarray, normals: ndarray, depth: int, scale: float) -> Surface:
+    """What the child process does, without its start."""
+    request = {"points": points, "normals": normals}
+    request |= {"depth": np.array(depth), "scale": np.array(scale)}
+    answer = open3d_process._poisson(request)
+    return answer["vertices"], answer["faces"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sparing() -> Iterator[None]:
+    """No child process, and walls measured at fewer places."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meshing, "poisson_surface", poisson_in_process)
+        patch.setattr(printability, "_WALL_SAMPLES", 4000)
+        yield
+
+
+def seen(shape: Shape, pixels: int = PIXELS) -> PointCloud:
+    """The cloud of a shape's eight exact views."""
+    cameras = fixed_cameras(pixels)
+    return fuse(cast_views(RayCaster(shape.vertices, shape.faces), cameras), cameras)
+
+
+@pytest.fixture(scope="module")
+def clouds(chair: Shape) -> dict[str, PointCloud]:
+    return {name: seen(shape) for name, shape in {**SHAPES, "chair": chair}.items()}
+
+
+@pytest.fixture(scope="module")
+def tower(clouds: dict[str, PointCloud]) -> PointArrays:
+    return clouds["tower"].arrays()
+
+
+def ball(count: int = 4000, radius: float = 0.4) -> PointArrays:
+    """Points spread evenly over a sphere about the origin, with their true normals."""
+    turn = np.pi * (1 + 5**0.5) * np.arange(count)
+    height = 1 - (2 * np.arange(count) + 1) / count
+    across = np.sqrt(1 - height**2)
+    normals = np.stack([across * np.cos(turn), height, across * np.sin(turn)], -1)
+    return PointArrays(radius * normals, normals)
+
+
+def judge(mesh_file: Path) -> None:
+    """The independent judgement of trimesh on what a slicer would load."""
+    mesh = trimesh.load_mesh(mesh_file)
+    assert mesh.is_watertight
+    assert mesh.is_winding_consistent
+    assert mesh.volume > 0
+    assert mesh.body_count == 1
+
+
+def between(solid: TriangleMesh, shape: Shape) -> float:
+    """The larger of the median distances from one surface to the other; the diagonal is 1."""
+    upright = solid.vertices @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+    ours, _ = sample_surface(TriangleMesh(normalised(upright), solid.faces), 40_000)
+    true, _ = sample_surface(TriangleMesh(shape.vertices, shape.faces), 40_000)
+    there, back = cKDTree(true).query(ours)[0], cKDTree(ours).query(true)[0]
+    return float(max(np.median(there), np.median(back)))
+
+
+# --- printable whatever the cloud is like ---------------------------------------------------------
+
+
+def noisy(cloud: PointCloud) -> PointArrays:
+    known = cloud.arrays()
+    noise = np.random.default_rng(0).normal(0, 0.005, known.points.shape)
+    return replace(known, points=known.points + noise)
+
+
+def with_outliers(cloud: PointCloud) -> PointArrays:
+    known, random = cloud.arrays(), np.random.default_rng(0)
+    assert known.normals is not None
+    stray = random.uniform(-0.6, 0.6, (len(cloud) // 20, 3))
+    towards = random.normal(size=stray.shape)
+    towards /= np.linalg.norm(towards, axis=-1, keepdims=True)
+    return PointArrays(
+        np.concatenate([known.points, stray]), np.concatenate([known.normals, towards])
+    )
+
+
+def one_view_missing(cloud: PointCloud) -> PointArrays:
+    known, kept = cloud.arrays(), cloud.view_index.numpy() != 2
+    assert known.normals is not None
+    return PointArrays(known.points[kept], known.normals[kept])
+
+
+def without_normals(cloud: PointCloud) -> PointArrays:
+    return replace(cloud.arrays(), normals=None)
+
+
+def with_flipped_normals(cloud: PointCloud) -> PointArrays:
+    return replace(cloud.arrays(), normals=-cloud.normals.double().numpy())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        PointCloud.arrays,
+        noisy,
+        with_outliers,
+        one_view_missing,
+        without_normals,
+        with_flipped_normals,
+    ],
+)
+@pytest.mark.parametrize("name", [*SHAPES, "chair"])
+def test_fused_clouds_become_printable(
+    name: str,
+    spoil: Callable[[PointCloud], PointArrays],
+    clouds: dict[str, PointCloud],
+    tmp_path: Path,
+) -> None:
+    solid = solid_from_cloud(spoil(clouds[name]))
+    assert solid.report.printable
+    assert write_mesh(tmp_path / "solid.stl", solid).printable
+    judge(tmp_path / "solid.stl")
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "chair"])
+def test_clean_clouds_keep_their_shape(
+    name: str, clouds: dict[str, PointCloud], chair: Shape
+) -> None:
+    solid = solid_from_cloud(clouds[name].arrays(), MeshSettings(foot=False))
+    assert between(solid.mesh, {**SHAPES, "chair": chair}[name]) < 0.01
+
+
+def test_flipped_normals_make_no_difference(clouds: dict[str, PointCloud]) -> None:
+    clean = solid_from_cloud(clouds["mug"].arrays())
+    flipped = solid_from_cloud(with_flipped_normals(clouds["mug"]))
+    assert flipped.report.size_mm == pytest.approx(clean.report.size_mm, abs=0.5)
+    assert flipped.report.volume_mm3 == pytest.approx(clean.report.volume_mm3, rel=0.01)
+
+
+def test_the_child_process_gives_the_same_solid(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = solid_from_cloud(tower)
+    monkeypatch.setattr(meshing, "poisson_surface", open3d_process.poisson_surface)
+    there = solid_from_cloud(tower)
+    assert there.method == here.method
+    assert here.method.startswith("Poisson")
+    assert np.array_equal(here.mesh.vertices, there.mesh.vertices)
+    assert np.array_equal(here.mesh.faces, there.mesh.faces)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
+def test_the_unit_of_the_cloud_does_not_matter(unit: float, tower: PointArrays) -> None:
+    far = PointArrays(unit * (tower.points + 3), tower.normals)
+    here, there = solid_from_cloud(tower), solid_from_cloud(far)
+    assert there.report.printable
+    assert there.report.size_mm == pytest.approx(here.report.size_mm, abs=0.1)
+    assert there.report.volume_mm3 == pytest.approx(here.report.volume_mm3, rel=0.01)
+
+
+def test_a_smaller_ball_nearby_is_dropped() -> None:
+    big, small = ball(), ball(200, 0.08)
+    assert big.normals is not None
+    assert small.normals is not None
+    both = PointArrays(
+        np.concatenate([big.points, small.points + np.array([0.55, 0.1, 0])]),
+        np.concatenate([big.normals, small.normals]),
+    )
+    solid = solid_from_cloud(both)
+    assert solid.report.bodies == 1
+    assert solid.report.size_mm == pytest.approx((100, 100, 99.5), abs=1.5)
+
+
+# --- size and place -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        MeshSettings(),
+        MeshSettings(size_mm=12.5, foot=False),
+        MeshSettings(min_thickness_mm=3.0),
+    ],
+)
+def test_the_longest_side_is_as_asked_for(settings: MeshSettings, tower: PointArrays) -> None:
+    solid = solid_from_cloud(tower, settings)
+    assert max(solid.report.size_mm) == pytest.approx(settings.size_mm, rel=1e-6)
+
+
+def test_the_height_is_as_asked_for(clouds: dict[str, PointCloud]) -> None:
+    solid = solid_from_cloud(clouds["ellipsoid"].arrays(), MeshSettings(height_mm=42.0))
+    assert solid.report.size_mm[2] == pytest.approx(42.0, rel=1e-6)
+    assert solid.report.size_mm[0] == pytest.approx(60.0, rel=0.05)
+
+
+@pytest.mark.parametrize("settings", [MeshSettings(), MeshSettings(base_mm=3.0, foot=False)])
+def test_it_stands_in_the_middle_of_the_bed(settings: MeshSettings, tower: PointArrays) -> None:
+    vertices = solid_from_cloud(tower, settings).mesh.vertices
+    assert vertices[:, 2].min() == pytest.approx(0, abs=1e-6)
+    low, high = vertices.min(0), vertices.max(0)
+    assert (low + high)[:2] == pytest.approx([0, 0], abs=0.01)
+
+
+def test_up_is_the_axis_asked_for() -> None:
+    upright = assemble("slab", [Part(solids.box(0.4, 1.0, 0.6, 0.05), "body", "wood")])
+    cloud = seen(upright).arrays()
+    settings = MeshSettings(foot=False)
+    y_up = solid_from_cloud(cloud, settings).report.size_mm
+    z_up = solid_from_cloud(cloud, replace(settings, up="z")).report.size_mm
+    assert y_up == pytest.approx((40, 60, 100), abs=2)
+    assert z_up == pytest.approx((40, 100, 60), abs=2)
+
+
+def test_up_keeps_left_left() -> None:
+    """Along each axis of the cloud the ball has a bump of its own on the positive side."""
+    body, bump = ball(), ball(600, 0.12)
+    assert body.normals is not None
+    assert bump.normals is not None
+    points = np.concatenate([body.points, bump.points + np.array([0.42, 0, 0])])
+    cloud = PointArrays(points, np.concatenate([body.normals, bump.normals]))
+    for turn, up in [(np.eye(3), "y"), (np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]), "z")]:
+        assert cloud.normals is not None
+        turned = PointArrays(cloud.points @ turn.T, cloud.normals @ turn.T)
+        vertices = solid_from_cloud(turned, MeshSettings(up=up)).mesh.vertices
+        tip = vertices[vertices[:, 0].argmax()]
+        assert tip[1:] == pytest.approx([0, 45], abs=6)
+
+
+# --- what is made of it ---------------------------------------------------------------------------
+
+
+def test_a_foot_is_flat() -> None:
+    solid = solid_from_cloud(ball())
+    # A cap cut off 0.5 % of the way up a ball of 100 mm is 14 mm across: 2 π r h = 157 mm².
+    assert solid.report.contact_mm2 == pytest.approx(157, rel=0.4)
+    round_below = solid_from_cloud(ball(), MeshSettings(foot=False))
+    assert round_below.report.contact_mm2 < 20
+    assert any("touches the bed" in warning for warning in round_below.report.warnings)
+
+
+def test_a_plate_is_as_thick_as_asked_for() -> None:
+    solid = solid_from_cloud(ball(), MeshSettings(base_mm=3.0))
+    height = solid.mesh.vertices[:, 2]
+    assert solid.report.printable
+    beyond = np.linalg.norm(solid.mesh.vertices[:, :2], axis=-1) > 31
+    rim = height[beyond & (height < 5)]
+    assert sorted(set(rim.round(4))) == [0.0, 3.0]
+    # The cap up to a tenth of the ball's height reaches 30.6 mm out, the plate 3 mm further.
+    assert solid.report.contact_mm2 == pytest.approx(np.pi * 33.6**2, rel=0.02)
+
+
+@pytest.mark.parametrize("least", [1.5, 3.0])
+def test_thin_walls_become_as_thick_as_asked_for(least: float) -> None:
+    plate = assemble("plate", [Part(solids.box(1.0, 0.8, 0.025), "body", "wood")])
+    cloud = seen(plate).arrays()
+    thin = solid_from_cloud(cloud, MeshSettings(size_mm=40))
+    thick = solid_from_cloud(cloud, MeshSettings(size_mm=40, min_thickness_mm=least))
+    assert thin.report.wall_mm == pytest.approx(1.0, abs=0.15)
+    assert thick.report.wall_mm is not None
+    assert thick.report.wall_mm >= least
+
+
+def test_thick_walls_stay() -> None:
+    plain = solid_from_cloud(ball()).report
+    thickened = solid_from_cloud(ball(), MeshSettings(min_thickness_mm=2.0)).report
+    assert thickened.volume_mm3 == pytest.approx(plain.volume_mm3, rel=1e-3)
+    assert thickened.size_mm == pytest.approx(plain.size_mm, abs=0.05)
+
+
+def test_a_budget_of_faces_is_met(tower: PointArrays) -> None:
+    solid = solid_from_cloud(tower, MeshSettings(faces=500))
+    assert max(solid.report.size_mm) == pytest.approx(100, rel=1e-6)
+    assert 400 < len(solid.mesh.faces) <= 500
+    assert solid.report.printable
+
+
+def test_more_tolerance_gives_fewer_faces(tower: PointArrays) -> None:
+    fine, coarse = (
+        len(solid_from_cloud(tower, MeshSettings(tolerance_mm=tolerance)).mesh.faces)
+        for tolerance in (0.01, 0.5)
+    )
+    assert coarse < fine / 2
+
+
+def test_colours_are_those_of_the_points_nearby() -> None:
+    cloud = ball()
+    red, blue = np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8)
+    painted = replace(cloud, colours=np.where(cloud.points[:, :1] > 0, red, blue))
+    mesh = solid_from_cloud(painted).mesh
+    assert mesh.colours is not None
+    right, left = mesh.vertices[:, 0] > 3, mesh.vertices[:, 0] < -3
+    assert (mesh.colours[right] == red).all()
+    assert (mesh.colours[left] == blue).all()
+    assert solid_from_cloud(cloud).mesh.colours is None
+
+
+def test_the_same_cloud_gives_the_same_solid(tower: PointArrays) -> None:
+    one, two = solid_from_cloud(tower).mesh, solid_from_cloud(tower).mesh
+    assert np.array_equal(one.vertices, two.vertices)
+    assert np.array_equal(one.faces, two.faces)
+
+
+def test_the_voxel_surface_of_a_ball() -> None:
+    vertices, faces = voxel_surface(ball(), 32)
+    report = inspect_mesh(TriangleMesh(vertices, faces))
+    assert (report.open_edges, report.crowded_edges, report.flipped_edges) == (0, 0, 0)
+    assert (report.bodies, report.voids) == (1, 0)
+    assert report.volume_mm3 == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.02)
+    assert np.linalg.norm(vertices, axis=-1) == pytest.approx(0.4, rel=0.02)
+
+
+# --- when it does not work ------------------------------------------------------------------------
+
+
+def refusing(*arguments: object) -> Surface:
+    raise NativeCodeError("Open3D failed")
+
+
+def open_surface(*arguments: object) -> Surface:
+    return np.eye(3), np.array([[0, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "poisson"),
+    [
+        ("mug", refusing),
+        ("ellipsoid", refusing),
+        ("tower", refusing),
+        ("chair", refusing),
+        ("chair", open_surface),
+    ],
+)
+def test_a_voxel_grid_where_poisson_fails(
+    name: str,
+    poisson: Callable[..., Surface],
+    clouds: dict[str, PointCloud],
+    monkeypatch: pytest.MonkeyPatch,
+    chair: Shape,
+) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", poisson)
+    solid = solid_from_cloud(clouds[name].arrays(), MeshSettings(foot=False))
+    assert solid.method == "voxel grid"
+    assert solid.report.printable
+    assert between(solid.mesh, {**SHAPES, "chair": chair}[name]) < 0.01
+
+
+@pytest.mark.parametrize("best_effort", [False, True])
+def test_no_solid_at_all(
+    best_effort: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", refusing)
+    monkeypatch.setattr(meshing, "voxel_surface", open_surface)
+    with pytest.raises(NotPrintableError, match="no printable solid") as raised:
+        solid_from_cloud(tower, MeshSettings(best_effort=best_effort))
+    assert raised.value.exit_code == 5
+
+
+def test_the_best_effort_is_the_last_solid(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def displeased(mesh: TriangleMesh) -> object:
+        return replace(inspect_mesh(mesh), problems=("it looks odd",))
+
+    monkeypatch.setattr(meshing, "inspect_mesh", displeased)
+    monkeypatch.setattr(meshing, "poisson_surface", refusing)
+    with pytest.raises(NotPrintableError, match="it looks odd"):
+        solid_from_cloud(tower)
+    solid = solid_from_cloud(tower, MeshSettings(best_effort=True))
+    assert solid.method == "voxel grid"
+    assert not solid.report.printable
+    assert solid.report.bodies == 1
+
+
+def test_only_what_is_printable_is_written(tmp_path: Path) -> None:
+    box = trimesh.creation.box()
+    mesh = TriangleMesh(np.array(box.vertices), np.array(box.faces[1:], dtype=np.int64))
+    solid = Solid(mesh, inspect_mesh(mesh), "by hand")
+    with pytest.raises(NotPrintableError, match="3 edges border a hole"):
+        write_mesh(tmp_path / "box.stl", solid)
+    assert list(tmp_path.iterdir()) == []
+    assert not write_mesh(tmp_path / "box.stl", solid, best_effort=True).printable
+    assert len(trimesh.load_mesh(tmp_path / "box.stl").faces) == 11
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.zeros((1, 3)), "50 points or more, here are 1$"),
+        (np.ones((500, 3)), "all points of the cloud are the same"),
+        (np.random.default_rng(0).random((49, 3)), "50 points or more, here are 49$"),
+        (np.linspace([0, 0, 0], [1, 2, 3], 500), "on one line"),
+        (np.random.default_rng(0).random((500, 3)) @ np.diag([1.0, 1, 0]), "in one plane"),
+    ],
+)
+def test_clouds_without_a_surface(points: ndarray, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        solid_from_cloud(PointArrays(points))
