@@ -93,9 +93,11 @@ def _length_mm(text: str) -> float:
 
 def _bed_mm(text: str) -> tuple[float, float, float]:
     try:
-        across, deep, high = (float(length) for length in text.lower().split("x"))
-    except ValueError:
-        raise typer.BadParameter(f"{text} is not three lengths such as 220x220x250") from None
+        across, deep, high = (_length_mm(length) for length in text.lower().split("x"))
+    except (ValueError, typer.BadParameter):
+        raise typer.BadParameter(
+            f"{text} is not three lengths such as 220x220x250", param_hint="--bed"
+        ) from None
     return across, deep, high
 
 
@@ -178,7 +180,8 @@ def mesh(
     ] = None,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: Annotated[
-        float, typer.Option(parser=_length_mm, metavar="LENGTH", help="Put a plate below.")
+        float,
+        typer.Option(parser=_length_mm, metavar="LENGTH", help="Put a plate this thick below it."),
     ] = "0mm",  # type: ignore[assignment]  # parsed
     min_thickness: Annotated[
         float,
@@ -243,8 +246,8 @@ def mesh(
 def check(
     file: Annotated[Path, typer.Argument(help="A mesh: .stl .obj .ply .glb .3mf")],
     bed: Annotated[
-        Optional[tuple[float, float, float]],  # noqa: UP045
-        typer.Option(parser=_bed_mm, metavar="XxYxZ", help="Of the printer, mm: 220x220x250."),
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="XxYxZ", help="Of the printer, mm: 220x220x250."),
     ] = None,
     min_wall: Annotated[
         float, typer.Option(parser=_length_mm, metavar="LENGTH", help="Warn below this.")
@@ -255,7 +258,8 @@ def check(
     from img2pc.mesh_files import read_mesh
     from img2pc.printability import inspect_mesh
 
-    report = inspect_mesh(read_mesh(file), bed, min_wall)
+    bed_mm = None if bed is None else _bed_mm(bed)
+    report = inspect_mesh(read_mesh(file), bed_mm, min_wall)
     if as_json:
         print(json.dumps({"printable": report.printable, **asdict(report)}))
     else:

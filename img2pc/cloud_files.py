@@ -20,7 +20,11 @@ CLOUD_SUFFIXES = (".ply", ".obj", ".xyz", ".pcd", ".pts")
 
 @dataclass(frozen=True)
 class PointArrays:
-    """Points of a surface with what is known of them, all finite; the unit is the file's."""
+    """Points of a surface with what is known of them, all finite; the unit is the file's.
+
+    Attributes:
+        normals: of any length but zero.
+    """
 
     points: Float[ndarray, "point 3"]
     normals: Float[ndarray, "point 3"] | None = None
@@ -72,9 +76,14 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     if not isinstance(loaded, trimesh.PointCloud):
         raise BadInputError(f"{path} is a mesh, not a point cloud")
     points = np.array(loaded.vertices, dtype=np.float64)
-    raw = loaded.metadata.get("_ply_raw", {}).get("vertex")
-    if raw is None:
+    elements = loaded.metadata.get("_ply_raw", {})
+    if "vertex" not in elements:
         return PointArrays(points)
+    raw = elements["vertex"]
+    header, _, body = path.read_bytes().partition(b"end_header")
+    announced = sum(element["length"] for element in elements.values())
+    if b"format ascii" in header and len(body.split(b"\n")) - 1 - body.endswith(b"\n") > announced:
+        raise BadInputError(f"{path} is damaged: it holds more rows than it announces")
     if len(points) != raw["length"]:
         raise BadInputError(
             f"{path} is damaged: {raw['length']} points announced, {len(points)} there"

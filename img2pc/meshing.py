@@ -28,7 +28,7 @@ from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_m
 from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface
 from img2pc.printability import (
     PrintReport,
-    count_degenerate,
+    degenerate_faces,
     inspect_mesh,
     sample_surface,
     wall_thickness,
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 DEPTHS = range(5, 10)
 _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest side
+_ACCEPTABLE_LOSS = 0.1  # of the volume in loose pieces; above, other attempts may keep more
 _MARGIN = 0.02  # of the cloud's box, each side
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
@@ -76,11 +77,18 @@ class MeshSettings:
 
 @dataclass(frozen=True)
 class Solid:
-    """A mesh in millimetres, +Z up, its lowest point at z = 0, with what was found about it."""
+    """A mesh in millimetres, +Z up, its lowest point at z = 0.
+
+    Attributes:
+        report: what was found about it, walls excepted.
+        method: which attempt gave it.
+        dropped_share: of the volume, in pieces that were not connected to the body.
+    """
 
     mesh: TriangleMesh
     report: PrintReport
     method: str
+    dropped_share: float
 
 
 def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -> Solid:
@@ -95,24 +103,32 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     settings = settings or MeshSettings()
     cloud = clean(cloud)
     reasons: list[str] = []
-    last: Solid | None = None
+    best: Solid | None = None
     for method, make_surface in _ladder(cloud, settings.depth):
         try:
-            surface = make_surface()
-            mesh = _finish(surface, cloud, settings)
+            mesh, dropped = _finish(make_surface(), cloud, settings)
         except (NativeCodeError, NotPrintableError) as error:
             reasons.append(f"{method}: {error}")
-            log.warning("%s", reasons[-1])
+            log.info("%s", reasons[-1])
             continue
-        last = Solid(mesh, inspect_mesh(mesh), method)
-        if last.report.printable:
-            log.info("%s: %d triangles", method, last.report.triangles)
-            return last
-        reasons.append(f"{method}: {'; '.join(last.report.problems)}")
-        log.warning("%s", reasons[-1])
-    if settings.best_effort and last is not None:
-        return last
-    raise NotPrintableError(f"no printable solid could be made of the cloud ({reasons[-1]})")
+        solid = Solid(mesh, inspect_mesh(mesh, walls=False), method, dropped)
+        if solid.report.problems:
+            reasons.append(f"{method}: {'; '.join(solid.report.problems)}")
+            log.info("%s", reasons[-1])
+        if best is None or _rank(solid) < _rank(best):
+            best = solid
+        if best.report.printable and best.dropped_share < _ACCEPTABLE_LOSS:
+            break
+    if best is None or not (best.report.printable or settings.best_effort):
+        raise NotPrintableError(f"no printable solid could be made of the cloud ({reasons[-1]})")
+    log.info("%s: %d triangles", best.method, best.report.triangles)
+    if best.dropped_share > 0.01:
+        log.warning("loose pieces dropped: %.1f %% of the volume", 100 * best.dropped_share)
+    return best
+
+
+def _rank(solid: Solid) -> tuple[bool, float]:
+    return not solid.report.printable, solid.dropped_share
 
 
 def write_mesh(path: Path, solid: Solid, best_effort: bool = False) -> PrintReport:
@@ -182,15 +198,20 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
     field[enclosed] = -band
     marched: Any = marching_cubes
     vertices, faces, _, _ = marched(field, 0.0)
-    return low + cell * (vertices - padding), faces[:, ::-1].astype(np.int64)
+    return low + cell * (vertices - padding), faces.astype(np.int64)
 
 
-def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings) -> TriangleMesh:
+def _finish(
+    surface: Surface, cloud: PointArrays, settings: MeshSettings
+) -> tuple[TriangleMesh, float]:
+    """The surface as a solid of the size asked for, and the share of it that was dropped."""
     solid = _solid(*surface)
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
     solid = solid ^ Manifold.cube(room, center=True).translate((low + high) / 2)
+    whole = sum(max(0.0, body.volume()) for body in solid.decompose())
     solid = _largest_body(solid)
+    dropped = 1 - solid.volume() / whole
     # From here on in millimetres, +Z up; `points` stays with the solid for the colours.
     points = cloud.points @ _Z_UP_FROM[settings.up].T
     turned = np.concatenate([_Z_UP_FROM[settings.up], np.zeros((3, 1))], axis=1)
@@ -198,17 +219,19 @@ def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings) -> Tri
     if settings.min_thickness_mm:
         solid = _thickened(solid, settings.min_thickness_mm)
     if settings.foot:
-        solid = _largest_body(_cut_flat(solid))
+        cut = _foot_height(solid)
+        solid = _largest_body(solid.trim_by_plane((0, 0, 1), cut))
     solid = _largest_body(_simplified(solid, settings))
     solid, points = _resized(solid, points, settings)
     if settings.base_mm:
-        solid = _on_plinth(solid, settings.base_mm)
-    vertices, faces = _arrays(solid)
+        solid, lift = _on_plinth(solid, settings.base_mm)
+        points = points + np.array([0, 0, lift])
+    vertices, faces = _without_slivers(*_arrays(solid))
     colours = None
     if cloud.colours is not None:
         _, index = cKDTree(points).query(vertices, k=3)
         colours = cloud.colours[index].mean(1).round().astype(np.uint8)
-    return TriangleMesh(vertices, faces, colours)
+    return TriangleMesh(vertices, faces, colours), dropped
 
 
 def _solid(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> Manifold:
@@ -234,14 +257,12 @@ def _arrays(solid: Manifold) -> Surface:
 
 def _largest_body(solid: Manifold) -> Manifold:
     bodies = sorted(solid.decompose(), key=lambda body: body.volume(), reverse=True)
-    bodies = [body for body in bodies if not body.is_empty()]
     if not bodies or bodies[0].volume() <= 0:
         raise NotPrintableError("the surface encloses nothing")
     loose = [body.volume() for body in bodies[1:] if body.volume() > 0]
     if loose:
         share = 100 * sum(loose) / (bodies[0].volume() + sum(loose))
-        level = logging.WARNING if share > 1 else logging.INFO
-        log.log(level, "dropped %d loose pieces, %.2f %% of the volume", len(loose), share)
+        log.info("dropped %d loose pieces, %.2f %% of the volume", len(loose), share)
     return bodies[0]
 
 
@@ -260,13 +281,12 @@ def _resized(
     return solid.translate(-origin).scale((scale,) * 3), (points - origin) * scale
 
 
-def _cut_flat(solid: Manifold) -> Manifold:
-    """Cut off the lowest slice: as thin as lets it stand, at most 5 % of the height."""
-    height = solid.bounding_box()[5]
+def _foot_height(solid: Manifold) -> float:
+    """How much to cut off below: as little as lets it stand, at most 5 % of the height."""
+    height: float = solid.bounding_box()[5]
     centre = _centre_of_mass(*_arrays(solid))[:2]
     cuts = [share * height for share in _FOOT_SHARES]
-    cut = next((cut for cut in cuts if _supports(solid.slice(cut), centre)), cuts[0])
-    return solid.trim_by_plane((0, 0, 1), cut).translate((0, 0, -cut))
+    return next((cut for cut in cuts if _supports(solid.slice(cut), centre)), cuts[0])
 
 
 def _supports(contact: CrossSection, centre: Float[ndarray, "2"]) -> bool:
@@ -293,12 +313,13 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     The surface keeps its triangles, so it stays closed; thin parts close to each other may come to
     overlap, which slicers unite.
     """
-    vertices, faces = _arrays(solid)
+    # Flat sides come as few large triangles, which could not bulge.
+    vertices, faces = _arrays(solid.refine_to_length(least_mm))
     for _ in range(3):
         mesh = TriangleMesh(vertices, faces)
         normals = _vertex_normals(vertices, faces)
         samples = sample_surface(mesh, 200_000)
-        wanted = 1.05 * least_mm
+        wanted = 1.15 * least_mm  # sizing and simplifying take a little away again
         thickness = wall_thickness(vertices, normals, *samples, limit=wanted)
         growth = np.clip(wanted - thickness, 0, least_mm) / 2
         if not growth.any():
@@ -328,26 +349,37 @@ def _vertex_normals(
     return np.asarray(normals / (np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-30))
 
 
-def _on_plinth(solid: Manifold, thickness_mm: float) -> Manifold:
-    """The solid on a plate that reaches 3 mm beyond the hull of its lowest tenth."""
+def _on_plinth(solid: Manifold, thickness_mm: float) -> tuple[Manifold, float]:
+    """The solid on a plate 3 mm wider than the hull of its lowest tenth; how far that lifts it."""
     sunk = 0.05 * thickness_mm
     lowest = solid.trim_by_plane((0, 0, -1), -0.1 * solid.bounding_box()[5])
     foot = lowest.project().hull().offset(_PLINTH_MARGIN_MM, JoinType.Round)
     plate = Manifold.extrude(foot, thickness_mm)
-    return plate + solid.translate((0, 0, thickness_mm - sunk))
+    lift = thickness_mm - sunk
+    return plate + solid.translate((0, 0, lift)), lift
 
 
 def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     """Simplified to the tolerance; further, if there is a budget of faces, until it is met."""
-    tolerance = settings.tolerance_mm
     solid = solid.as_original()  # forgets which cut a face came from, which simplify would keep
-    simple = solid.simplify(tolerance)
+    simple = solid.simplify(settings.tolerance_mm)
     if settings.faces is not None and simple.num_tri() > settings.faces:
         simple = _solid(*decimate(*_arrays(simple), settings.faces))
         if simple.num_tri() > settings.faces:
             raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
-    # Cuts leave slivers, which a little more tolerance removes.
-    while count_degenerate(*_arrays(simple)) and tolerance < 4 * settings.tolerance_mm:
-        tolerance *= 1.25
-        simple = simple.simplify(tolerance)
     return simple
+
+
+def _without_slivers(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Surface:
+    """Corners of faces without area, which cuts leave, moved sideways by hundredths of a mm."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        corners = np.unique(faces[degenerate_faces(vertices, faces)])
+        if not len(corners):
+            break
+        vertices = vertices.copy()
+        vertices[corners, :2] += rng.uniform(-0.01, 0.01, (len(corners), 2))
+        vertices = vertices.astype(np.float32).astype(np.float64)
+    return vertices, faces

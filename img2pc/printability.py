@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -63,8 +63,9 @@ def inspect_mesh(
     mesh: TriangleMesh,
     bed_mm: tuple[float, float, float] | None = None,
     least_wall_mm: float = 0.8,
+    walls: bool = True,
 ) -> PrintReport:
-    """Measure a mesh and judge it.
+    """Measure a mesh and judge it; `walls` can be left out, as they take the longest.
 
     A problem is what slicers refuse or repair: not closed, more than two faces at an edge, faces
     turned inconsistently or inside out, several bodies, closed hollows, faces without area, larger
@@ -74,7 +75,7 @@ def inspect_mesh(
     size = np.ptp(vertices, axis=0)
     area_vectors = _area_vectors(vertices, faces)
     area = np.linalg.norm(area_vectors, axis=-1)
-    degenerate = count_degenerate(vertices, faces)
+    degenerate = int(degenerate_faces(vertices, faces).sum())
     open_edges, crowded, flipped = _edge_defects(faces)
     volumes = _body_volumes(vertices, faces)
     total = float(volumes.sum())
@@ -82,7 +83,8 @@ def inspect_mesh(
     down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
     on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
     contact = abs(float(area_vectors[on_bed & down, 2].sum()))
-    wall = None if open_edges or degenerate == len(faces) else thinnest_wall(mesh)
+    measurable = walls and not open_edges and degenerate < len(faces)
+    wall = thinnest_wall(mesh) if measurable else None
     problems = [
         (open_edges, f"not closed: {open_edges} edges border a hole"),
         (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
@@ -126,10 +128,12 @@ def inspect_mesh(
     )
 
 
-def count_degenerate(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> int:
-    """Faces with (next to) no area."""
+def degenerate_faces(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Bool[ndarray, "face"]:
+    """Which faces have (next to) no area."""
     area = np.linalg.norm(_area_vectors(vertices, faces), axis=-1)
-    return int((area <= 1e-12 * np.ptp(vertices, axis=0).max() ** 2).sum())
+    return np.asarray(area <= 1e-12 * np.ptp(vertices, axis=0).max() ** 2)
 
 
 def thinnest_wall(mesh: TriangleMesh) -> float | None:

@@ -22,7 +22,7 @@ from img2pc.mesh_files import TriangleMesh
 from img2pc.meshing import MeshSettings, Solid, Surface, solid_from_cloud, voxel_surface, write_mesh
 from img2pc.open3d_process import NativeCodeError
 from img2pc.pointclouds import PointCloud
-from img2pc.printability import inspect_mesh, sample_surface
+from img2pc.printability import inspect_mesh, sample_surface, thinnest_wall
 
 PIXELS = 48
 MUG = [(0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.3, 1.0), (0.3, 0.1), (0.0, 0.1)]
@@ -293,9 +293,10 @@ def test_thin_walls_become_as_thick_as_asked_for(least: float) -> None:
     cloud = seen(plate).arrays()
     thin = solid_from_cloud(cloud, MeshSettings(size_mm=40))
     thick = solid_from_cloud(cloud, MeshSettings(size_mm=40, min_thickness_mm=least))
-    assert thin.report.wall_mm == pytest.approx(1.0, abs=0.15)
-    assert thick.report.wall_mm is not None
-    assert thick.report.wall_mm >= least
+    assert thinnest_wall(thin.mesh) == pytest.approx(1.0, abs=0.15)
+    thickened = thinnest_wall(thick.mesh)
+    assert thickened is not None
+    assert thickened >= least
 
 
 def test_thick_walls_stay() -> None:
@@ -396,8 +397,8 @@ def test_no_solid_at_all(
 def test_the_best_effort_is_the_last_solid(
     tower: PointArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def displeased(mesh: TriangleMesh) -> object:
-        return replace(inspect_mesh(mesh), problems=("it looks odd",))
+    def displeased(mesh: TriangleMesh, walls: bool) -> object:
+        return replace(inspect_mesh(mesh, walls=walls), problems=("it looks odd",))
 
     monkeypatch.setattr(meshing, "inspect_mesh", displeased)
     monkeypatch.setattr(meshing, "poisson_surface", refusing)
@@ -412,7 +413,7 @@ def test_the_best_effort_is_the_last_solid(
 def test_only_what_is_printable_is_written(tmp_path: Path) -> None:
     box = trimesh.creation.box()
     mesh = TriangleMesh(np.array(box.vertices), np.array(box.faces[1:], dtype=np.int64))
-    solid = Solid(mesh, inspect_mesh(mesh), "by hand")
+    solid = Solid(mesh, inspect_mesh(mesh), "by hand", 0.0)
     with pytest.raises(NotPrintableError, match="3 edges border a hole"):
         write_mesh(tmp_path / "box.stl", solid)
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ from img2pc import printability
 from img2pc.mesh_files import TriangleMesh
 from img2pc.printability import (
     PrintReport,
-    count_degenerate,
+    degenerate_faces,
     inspect_mesh,
     sample_surface,
     thinnest_wall,
@@ -220,7 +220,7 @@ def test_a_degenerate_face_is_found() -> None:
     halves = [[first, 8, third], [8, second, third], [first, second, 8]]
     faces = np.concatenate([cube.faces[1:], halves])
     vertices = np.concatenate([cube.vertices, middle[None]])
-    assert count_degenerate(vertices, faces) == 1
+    assert degenerate_faces(vertices, faces).sum() == 1
     report = inspect_mesh(TriangleMesh(vertices, faces))
     assert report.degenerate_faces == 1
     assert report.problems == ("1 faces without area",)
