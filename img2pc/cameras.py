@@ -123,6 +123,16 @@ def cameras_towards_centre(
     return OrthographicCameras(camera_from_object, image_size)
 
 
+def random_cameras(count: int, image_size: int, generator: torch.Generator) -> OrthographicCameras:
+    """Cameras uniform on the sphere, rolled uniformly: the novel viewpoints of stage 2.
+
+    Source: Lin et al. 2018, sec. 4.1.
+    """
+    directions = torch.randn(count, 3, generator=generator)
+    roll = 2 * torch.pi * torch.rand(count, generator=generator)
+    return cameras_towards_centre(directions, image_size, roll)
+
+
 @cache
 def fixed_cameras(image_size: int) -> OrthographicCameras:
     """The eight predetermined cameras of the structure generator, upright.

@@ -328,6 +328,9 @@ def data(
     ] = "train",
     mesh_share: Annotated[float, typer.Option(min=0, max=1, help="Share of meshes.")] = 0.4,
     size: Annotated[int, typer.Option(min=16, help="Side of pictures and views, pixels.")] = 128,
+    novel_views: Annotated[
+        int, typer.Option(min=0, help="From random sides, for `train --stage joint`.")
+    ] = 0,
     workers: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Processes; default: one a core."),
@@ -350,6 +353,8 @@ def data(
         mesh_folder=None if meshes is None else str(meshes.resolve()),
         mesh_split=split,
         mesh_share=mesh_share,
+        novel_views=novel_views,
+        novel_size=size // 2,
     )
     with _ProgressBar("objects", objects) as advance:
         done = 0
@@ -383,6 +388,13 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Start from these weights instead of random ones."),
     ] = None,
+    stage: Annotated[
+        Literal["views", "joint"],
+        typer.Option(help="joint: also compare what a pseudo-renderer shows from novel sides."),
+    ] = "views",
+    renderer: Annotated[
+        Literal["faithful", "soft"], typer.Option(help="Of the joint stage.")
+    ] = "soft",
     accelerator: Annotated[
         str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
     ] = "auto",
@@ -406,13 +418,16 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
+        stage=stage,
+        renderer=renderer,
         workers=workers,
         accelerator=accelerator,
         devices=devices,
         precision=precision,
         checkpoint_minutes=checkpoint_minutes,
     )
-    source = ShardedDataset(*data) if data else DataSettings(seed=seed)
+    live = DataSettings(seed=seed, novel_views=5 if stage == "joint" else 0)
+    source = ShardedDataset(*data) if data else live
     with _ProgressBar("train", 1000, show="share") as advance:
 
         def report(progress: Progress) -> None:
@@ -435,11 +450,13 @@ def _mesh(
     from rich.console import Console
 
     from img2pc.meshing import MeshSettings, solid_from_cloud, write_mesh
+    from img2pc.printability import LEAST_WALL_MM
 
     settings = settings or MeshSettings()
     with Console(stderr=True).status("mesh"):
         solid = solid_from_cloud(cloud, settings)
-        report = write_mesh(target, solid, settings.best_effort)
+        wall = settings.min_thickness_mm or LEAST_WALL_MM
+        report = write_mesh(target, solid, settings.best_effort, wall)
     for warning in report.warnings:
         logging.warning("%s", warning)
     size = " x ".join(f"{length:.1f}" for length in report.size_mm)

@@ -24,7 +24,8 @@ def points_from_views(
     Differentiable in the coordinates.
     """
     points = rearrange(views.coordinates, "... view h w xyz -> ... view (h w) xyz")
-    return transform(cameras.to(points).object_from_camera, points)
+    posed = cameras.to(points).object_from_camera
+    return transform(posed.expand(*points.shape[:-2], 4, 4), points)
 
 
 def fuse(views: Views, cameras: OrthographicCameras) -> PointCloud:

@@ -27,6 +27,7 @@ from img2pc.files import written_atomically
 from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_mesh
 from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface
 from img2pc.printability import (
+    LEAST_WALL_MM,
     PrintReport,
     degenerate_faces,
     inspect_mesh,
@@ -131,7 +132,9 @@ def _rank(solid: Solid) -> tuple[bool, float]:
     return not solid.report.printable, solid.dropped_share
 
 
-def write_mesh(path: Path, solid: Solid, best_effort: bool = False) -> PrintReport:
+def write_mesh(
+    path: Path, solid: Solid, best_effort: bool = False, least_wall_mm: float = LEAST_WALL_MM
+) -> PrintReport:
     """Write a solid and read it back; the file appears only if what was read is printable.
 
     Raises:
@@ -143,7 +146,7 @@ def write_mesh(path: Path, solid: Solid, best_effort: bool = False) -> PrintRepo
         log.warning("%s files have no colour here; .ply, .glb and .obj do", suffix)
     with written_atomically(path) as temporary:
         temporary.write_bytes(encode_mesh(solid.mesh, suffix))
-        report = inspect_mesh(read_mesh(temporary))
+        report = inspect_mesh(read_mesh(temporary), least_wall_mm=least_wall_mm)
         if not report.printable and not best_effort:
             raise NotPrintableError(f"{path} would not be printable: {'; '.join(report.problems)}")
     return report

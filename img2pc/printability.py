@@ -13,6 +13,8 @@ from scipy.spatial import cKDTree
 
 from img2pc.mesh_files import TriangleMesh
 
+LEAST_WALL_MM = 0.8  # what a common 0.4 mm nozzle prints as a wall
+
 _CONTACT_MM = 0.02  # how far above the bed still touches it
 _OVERHANG_DEGREES = 45.0
 _WALL_SAMPLES = 40_000
@@ -62,7 +64,7 @@ class PrintReport:
 def inspect_mesh(
     mesh: TriangleMesh,
     bed_mm: tuple[float, float, float] | None = None,
-    least_wall_mm: float = 0.8,
+    least_wall_mm: float = LEAST_WALL_MM,
     walls: bool = True,
 ) -> PrintReport:
     """Measure a mesh and judge it; `walls` can be left out, as they take the longest.

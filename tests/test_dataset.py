@@ -12,13 +12,14 @@ import trimesh
 from scipy.spatial import cKDTree
 from torch.testing import assert_close
 
-from img2pc.cameras import fixed_cameras
+from img2pc.cameras import OrthographicCameras, fixed_cameras, random_cameras
 from img2pc.data import dataset
 from img2pc.data.dataset import (
     Batch,
     DataSettings,
     LiveDataset,
     ShardedDataset,
+    _stored,
     batch_of_objects,
     render_object,
     sample_surface,
@@ -164,6 +165,50 @@ def test_a_mirrored_batch_is_the_batch_of_the_mirrored_object(chair: Shape) -> N
     same_mask = views.mask_logits[0] == cast[1].mask_logits
     assert same_mask.float().mean() > 0.999
     assert (views.depth[0] - cast[1].depth)[same_mask].abs().quantile(0.999) < 1e-4
+
+
+@pytest.mark.parametrize("turn", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_novel_views_are_those_of_the_object_in_the_frame_of_its_picture(
+    chair: Shape, turn: int, mirrored: bool
+) -> None:
+    novel = random_cameras(3, 32, torch.Generator().manual_seed(0))
+    stored = _stored(cast_views(RayCaster(chair.vertices, chair.faces), novel))
+    crops = torch.zeros(1, 32, 32, 4, dtype=torch.uint8)
+    batch = Batch(
+        crops,
+        torch.zeros(1, 8, 32, 32, dtype=torch.uint16),
+        torch.tensor([turn], dtype=torch.uint8),
+        mirrored,
+        stored[None],
+        novel.camera_from_object[None],
+    )
+    views, cameras = batch.novel_views()
+    here = turned_points(chair.vertices, turn) * ([-1, 1, 1] if mirrored else [1, 1, 1])
+    alone = OrthographicCameras(cameras.camera_from_object[0], 32)
+    expected = cast_views(RayCaster(here, chair.faces), alone)
+    same_mask = (views.mask_logits[0] > 0) == (expected.mask_logits > 0)
+    assert same_mask.float().mean() > 0.998
+    assert (views.depth[0] - expected.depth)[same_mask].abs().quantile(0.998) < 1e-3
+
+
+def test_data_without_novel_views_says_what_to_do(shards: Path) -> None:
+    batch = ShardedDataset(shards)[[0], False]
+    with pytest.raises(BadInputError, match="--novel-views"):
+        batch.novel_views()
+
+
+def test_novel_views_are_kept_in_shards(tmp_path: Path) -> None:
+    settings = replace(SHARD_SETTINGS, novel_views=3, novel_size=16)
+    list(write_shards(tmp_path, settings, 1, workers=1))
+    batch = ShardedDataset(tmp_path)[[0, 1], False]
+    rendered = render_object(settings, 0)
+    assert batch.novel_depth is not None
+    assert batch.novel_depth.shape == (2, 3, 16, 16)
+    assert torch.equal(batch.novel_depth[1].int(), rendered.novel_depth.int())
+    live = batch_of_objects([rendered])
+    for one, other in zip(batch.novel_views()[0], live.novel_views()[0], strict=True):
+        assert torch.equal(one, other)
 
 
 def test_surface_samples_are_uniform_by_area() -> None:

@@ -9,19 +9,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from img2pc.checkpoints import load_weights
-from img2pc.data.dataset import ShardedDataset
+from img2pc.data.dataset import ShardedDataset, write_shards
 from img2pc.errors import BadInputError, WeightsError
 from img2pc.generator import SIZES
 from img2pc.images import network_input
 from img2pc.losses import mask_iou
 from img2pc.training.loop import Progress, TrainingSettings, _schedule, train
 from img2pc.training.muon import Muon, orthogonalised
+
+from .conftest import SHARD_SETTINGS
 
 CONFIG = replace(SIZES["tiny"], image_size=32, encoder_channels=(16, 32, 32, 64), token_width=64)
 SETTINGS = TrainingSettings(
@@ -221,3 +224,24 @@ def test_muon_goes_downhill() -> None:
         (parameter - target).square().sum().backward()
         optimiser.step()
     assert (parameter - target).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("renderer", ["faithful", "soft"])
+def test_the_joint_stage_learns_from_novel_views(
+    tmp_path: Path, renderer: Literal["faithful", "soft"]
+) -> None:
+    novel = replace(SHARD_SETTINGS, novel_views=2, novel_size=16)
+    list(write_shards(tmp_path / "data", novel, 2, workers=1))
+    reports: list[Progress] = []
+    settings = replace(SETTINGS, stage="joint", renderer=renderer)
+    data = ShardedDataset(tmp_path / "data")
+    joint = train(tmp_path / "joint", data, CONFIG, settings, report=reports.append)
+    alone = train(tmp_path / "alone", data, CONFIG, SETTINGS)
+    assert reports[-1].loss < reports[0].loss
+    ours, theirs = load_weights(joint)[0].state_dict(), load_weights(alone)[0].state_dict()
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="novel views"):
+        train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, stage="joint"))

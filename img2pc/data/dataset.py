@@ -11,21 +11,23 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8, UInt16
+from jaxtyping import Float, Int32, UInt8, UInt16
 from numpy import ndarray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from img2pc.cameras import (
+    OrthographicCameras,
     fixed_cameras,
+    random_cameras,
     views_after_mirroring,
     views_after_quarter_turns,
 )
@@ -40,6 +42,8 @@ from img2pc.files import written_atomically
 from img2pc.views import Views, views_from_depth
 
 SHARD_OBJECTS = 64
+_STORED = ("pictures", "quarter_turns", "depth", "surface")
+_STORED_NOVEL = ("novel_depth", "novel_cameras")
 # Seeds from here on are never trained on: evaluation and the examples draw from them.
 FIRST_HELD_OUT_SEED = 1_000_000
 
@@ -53,6 +57,7 @@ class DataSettings:
         mesh_folder: upright meshes to mix in, a share `mesh_share` of all objects.
         stretch: standard deviation of the log-scale that meshes are stretched by along each axis.
         in_order: take each mesh once, in order and unstretched, to measure on.
+        novel_views: views of each object from random sides, to train stage 2 with.
     """
 
     seed: int = 0
@@ -66,13 +71,18 @@ class DataSettings:
     stretch: float = 0.15
     in_order: bool = False
     surface_points: int = 4096
+    novel_views: int = 0
+    novel_size: int = 64
 
 
 @dataclass(frozen=True)
 class RenderedObject:
     """One object: its views, its pictures and points on its surface (object frame at turn 0).
 
-    `depth` holds 0 for background, else 1 + 65534 · (depth - 0.5).
+    Depths are 0 for background, else 1 + 65534 · (depth - 0.5).
+
+    Attributes:
+        novel_cameras: camera_from_object of each novel view.
     """
 
     category: str
@@ -80,6 +90,8 @@ class RenderedObject:
     quarter_turns: UInt8[Tensor, "picture"]
     depth: UInt16[Tensor, "8 height width"]
     surface: Float[Tensor, "point 3"]
+    novel_depth: UInt16[Tensor, "novel novel_height novel_width"]
+    novel_cameras: Float[Tensor, "novel 4 4"]
 
 
 @dataclass(frozen=True)
@@ -90,14 +102,16 @@ class Batch:
     depth: UInt16[Tensor, "batch 8 height width"]
     quarter_turns: UInt8[Tensor, "batch"]
     mirrored: bool = False
+    novel_depth: UInt16[Tensor, "batch novel novel_height novel_width"] | None = None
+    novel_cameras: Float[Tensor, "batch novel 4 4"] | None = None
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(
-            self.crops.to(device, non_blocking=True),
-            self.depth.to(device, non_blocking=True),
-            self.quarter_turns.to(device, non_blocking=True),
-            self.mirrored,
-        )
+        moved = {
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
 
     def pictures(self) -> UInt8[Tensor, "batch size size 4"]:
         return self.crops.flip(2) if self.mirrored else self.crops
@@ -105,6 +119,25 @@ class Batch:
     def views(self) -> Views:
         """The views that the pictures should give, exact to 1/65534 of the depth range."""
         return true_views(self.depth, self.quarter_turns, self.mirrored)
+
+    def novel_views(self) -> tuple[Views, OrthographicCameras]:
+        """What the cameras of stage 2 see of the object in the frame of its picture.
+
+        Raises:
+            BadInputError: the data set was made without novel views.
+        """
+        if self.novel_depth is None or self.novel_cameras is None or not self.novel_depth.numel():
+            raise BadInputError("the data has no novel views; make it with --novel-views 5")
+        depth, cameras = self.novel_depth.to(torch.int32), self.novel_cameras
+        turns = torch.eye(4).repeat(4, 1, 1)
+        turns[:, :3, :3] = torch.tensor(np.stack([rotation("y", 90.0 * i) for i in range(4)]))
+        object_from_turned = turns.mT.to(cameras)[self.quarter_turns.long()]
+        posed = cameras @ object_from_turned[:, None]
+        if self.mirrored:
+            # The mirrored object seen by the mirrored camera is the image flipped.
+            flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0])).to(cameras)
+            posed, depth = flip @ posed @ flip, depth.flip(-1)
+        return views_from_stored(depth), OrthographicCameras(posed, depth.shape[-1])
 
 
 def render_object(settings: DataSettings, index: int) -> RenderedObject:
@@ -148,20 +181,37 @@ def _meshes(folder: str, split: str | None) -> list[MeshFile]:
 def _render(shape: Shape, settings: DataSettings, rng: np.random.Generator) -> RenderedObject:
     caster = RayCaster(shape.vertices, shape.faces)
     views = cast_views(caster, fixed_cameras(settings.view_size))
-    seen = views.mask_logits > 0
-    quantised = torch.where(seen, 1 + 65534 * (views.depth - 0.5).clamp(0, 1), 0).round()
     turns = rng.permutation(4)[: settings.pictures_per_object]
     pictures = [
         photograph(shape, caster, settings.picture_size, rng, azimuth_degrees=-90.0 * turn)
         for turn in turns
     ]
+    surface = torch.from_numpy(sample_surface(shape, settings.surface_points, rng)).half()
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+    novel = random_cameras(settings.novel_views, settings.novel_size, generator)
     return RenderedObject(
         shape.category,
         torch.from_numpy(np.stack(pictures)),
         torch.from_numpy(turns.astype(np.uint8)),
-        quantised.to(torch.int32).to(torch.uint16),
-        torch.from_numpy(sample_surface(shape, settings.surface_points, rng)).half(),
+        _stored(views),
+        surface,
+        _stored(cast_views(caster, novel)),
+        novel.camera_from_object,
     )
+
+
+def _stored(views: Views) -> UInt16[Tensor, "view height width"]:
+    quantised = torch.where(
+        views.mask_logits > 0, 1 + 65534 * (views.depth - 0.5).clamp(0, 1), 0
+    ).round()
+    return quantised.to(torch.int32).to(torch.uint16)
+
+
+def views_from_stored(depth: Int32[Tensor, "*batch view height width"]) -> Views:
+    """Views of stored depth maps, exact to 1/65534 of the depth range."""
+    seen = depth > 0
+    metric = torch.where(seen, 0.5 + (depth.float() - 1) / 65534, 1.0)
+    return views_from_depth(metric, torch.where(seen, torch.inf, -torch.inf))
 
 
 def sample_surface(shape: Shape, count: int, rng: np.random.Generator) -> Float[ndarray, "count 3"]:
@@ -190,9 +240,7 @@ def true_views(
     ordered = depth.to(torch.int32)[items, chosen]
     if mirrored:
         ordered = ordered.flip(-1)
-    seen = ordered > 0
-    metric = torch.where(seen, 0.5 + (ordered.float() - 1) / 65534, 1.0)
-    return views_from_depth(metric, torch.where(seen, torch.inf, -torch.inf))
+    return views_from_stored(ordered)
 
 
 def turned_points(
@@ -286,7 +334,7 @@ def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) ->
                 raise
     tensors = {
         name: torch.stack([getattr(each, name) for each in rendered])
-        for name in ("pictures", "quarter_turns", "depth", "surface")
+        for name in (*_STORED, *(_STORED_NOVEL if settings.novel_views else ()))
     }
     header = {"categories": json.dumps([each.category for each in rendered])}
     with written_atomically(_shard_path(folder, start)) as temporary:
@@ -336,6 +384,11 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             torch.stack([shard["depth"][row] for shard, row, _ in rows]),
             torch.stack([shard["quarter_turns"][row, picture] for shard, row, picture in rows]),
             mirrored,
+            **{
+                name: torch.stack([shard[name][row] for shard, row, _ in rows])
+                for name in _STORED_NOVEL
+                if all(name in shard for shard, _, _ in rows)
+            },
         )
 
     def surface(self, item: int) -> Float[ndarray, "point 3"]:
@@ -375,9 +428,21 @@ def batch_of_objects(rendered: list[RenderedObject]) -> Batch:
     """All pictures of some objects as one batch."""
     turns = torch.cat([each.quarter_turns for each in rendered])
     counts = torch.tensor([len(each.quarter_turns) for each in rendered])
-    depth = torch.stack([each.depth for each in rendered])
-    repeated = depth.to(torch.int32).repeat_interleave(counts, 0).to(torch.uint16)
-    return Batch(torch.cat([each.pictures for each in rendered]), repeated, turns)
+
+    def repeated(depth: list[Tensor]) -> Tensor:
+        # In int32: torch has few operators for uint16.
+        whole = torch.stack(depth).to(torch.int32)
+        return whole.repeat_interleave(counts, 0).to(torch.uint16)
+
+    return Batch(
+        torch.cat([each.pictures for each in rendered]),
+        repeated([each.depth for each in rendered]),
+        turns,
+        novel_depth=repeated([each.novel_depth for each in rendered]),
+        novel_cameras=torch.stack([each.novel_cameras for each in rendered]).repeat_interleave(
+            counts, 0
+        ),
+    )
 
 
 def default_workers() -> int:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning_fabric
 import torch
+from jaxtyping import Float
 from torch import nn
 
+from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
 from img2pc.data.dataset import (
     Batch,
@@ -28,10 +30,13 @@ from img2pc.data.dataset import (
 )
 from img2pc.errors import BadInputError, WeightsError
 from img2pc.files import written_atomically
+from img2pc.fusion import points_from_views
 from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
-from img2pc.losses import mask_iou, view_losses
+from img2pc.losses import mask_iou, rendered_losses, view_losses
+from img2pc.pseudo_renderer import Renderer, render
 from img2pc.training.muon import Muon
+from img2pc.views import Views
 
 LOG_COLUMNS = ("step", "seconds", "samples", "loss", "mask", "coordinates", "iou", "rate")
 
@@ -45,6 +50,8 @@ class TrainingSettings:
             speed. With `steps` the same seed gives the same losses.
         batch_size: pictures a step and device.
         average_decay: of the exponential moving average of the weights, which is what is saved.
+        stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
+            fused points look like from novel viewpoints, through a pseudo-renderer (stage 2).
         precision: of Lightning Fabric; "auto" is bf16-mixed where the hardware has it.
     """
 
@@ -58,6 +65,9 @@ class TrainingSettings:
     gradient_norm: float = 1.0
     average_decay: float = 0.999
     coordinate_weight: float = 3.0
+    stage: Literal["views", "joint"] = "views"
+    renderer: Renderer = "soft"
+    novel_weight: float = 1.0
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
@@ -86,7 +96,7 @@ def train(
     initial_weights: Path | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Train (stage 1: mask and coordinates at the fixed views) and return the weights' path.
+    """Train and return the weights' path.
 
     The run folder receives `checkpoint.pt` (to resume from), `weights.safetensors` (the averaged
     weights so far) and `log.csv`. A run that finds a checkpoint goes on from it. SIGINT and
@@ -170,7 +180,10 @@ def train(
             predicted = model(network_input(batch.pictures()))
             true = batch.views()
             losses = view_losses(predicted, true, settings.coordinate_weight)
-            fabric.backward(losses.total)
+            total = losses.total
+            if settings.stage == "joint":
+                total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
+            fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
             for optimiser in optimisers:
                 optimiser.step()
@@ -195,6 +208,24 @@ def train(
                 saved = time.monotonic()
     save()
     return weights_path
+
+
+def _novel_loss(
+    predicted: Views, batch: Batch, settings: TrainingSettings
+) -> Float[torch.Tensor, ""]:
+    """How the fused points, unfiltered, differ from the object at its novel viewpoints."""
+    true, cameras = batch.novel_views()
+    # As many points a view as the novel views have pixels.
+    stride = max(1, predicted.depth.shape[-1] // cameras.image_size)
+    rows = slice(stride // 2, None, stride)
+    thinned = Views(
+        predicted.coordinates[..., rows, rows, :], predicted.mask_logits[..., rows, rows]
+    )
+    points = points_from_views(thinned, fixed_cameras(predicted.depth.shape[-1]))
+    rendered = render(
+        points.flatten(-3, -2), thinned.mask_logits.flatten(-3), cameras, settings.renderer
+    )
+    return rendered_losses(rendered, true, settings.coordinate_weight).total
 
 
 def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
