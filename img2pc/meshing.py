@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from manifold3d import CrossSection, Error, JoinType, Manifold, Mesh
 from numpy import ndarray
-from scipy.ndimage import binary_fill_holes
+from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.cleaning import clean, spacing
@@ -199,6 +199,7 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
     # Cells that no path through the outside reaches are inside.
     enclosed = binary_fill_holes(near.reshape(shape)) & ~near.reshape(shape)
     field[enclosed] = -band
+    field = gaussian_filter(field, 1.0)
     marched: Any = marching_cubes
     vertices, faces, _, _ = marched(field, 0.0)
     return low + cell * (vertices - padding), faces.astype(np.int64)
