@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 DEPTHS = range(5, 10)
 _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest side
-_ACCEPTABLE_LOSS = 0.1  # of the volume in loose pieces; above, other attempts may keep more
+_ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _MARGIN = 0.02  # of the cloud's box, each side
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
