@@ -377,10 +377,13 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
 def _without_slivers(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 ) -> Surface:
-    """Corners of faces without area, which cuts leave, moved sideways by hundredths of a mm."""
+    """Corners of faces without area, which cuts leave, and corners at the same place, which a file
+    without indices would join, moved sideways by hundredths of a mm."""
     rng = np.random.default_rng(0)
     for _ in range(10):
-        corners = np.unique(faces[degenerate_faces(vertices, faces)])
+        _, place, count = np.unique(vertices, axis=0, return_inverse=True, return_counts=True)
+        shared = np.flatnonzero(count[place.reshape(-1)] > 1)
+        corners = np.union1d(faces[degenerate_faces(vertices, faces)].ravel(), shared)
         if not len(corners):
             break
         vertices = vertices.copy()

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -106,12 +106,15 @@ class Batch:
     novel_cameras: Float[Tensor, "batch novel 4 4"] | None = None
 
     def to(self, device: torch.device) -> Batch:
-        moved = {
-            field.name: value.to(device, non_blocking=True)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return replace(self, **moved)
+        novel_depth, novel_cameras = self.novel_depth, self.novel_cameras
+        return Batch(
+            self.crops.to(device, non_blocking=True),
+            self.depth.to(device, non_blocking=True),
+            self.quarter_turns.to(device, non_blocking=True),
+            self.mirrored,
+            None if novel_depth is None else novel_depth.to(device, non_blocking=True),
+            None if novel_cameras is None else novel_cameras.to(device, non_blocking=True),
+        )
 
     def pictures(self) -> UInt8[Tensor, "batch size size 4"]:
         return self.crops.flip(2) if self.mirrored else self.crops
