@@ -159,7 +159,7 @@ def test_targets_that_cannot_be_written(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["reconstruct", "picture.png", "-o", "cloud.obj"],
+        ["reconstruct", "picture.png", "-o", "cloud.xyz"],
         ["reconstruct", "picture.png", "--points", "0"],
         ["reconstruct", "picture.png", "--colour"],
         ["reconstruct"],
