@@ -17,7 +17,7 @@ LEAST_WALL_MM = 0.8  # what a common 0.4 mm nozzle prints as a wall
 
 _CONTACT_MM = 0.02  # how far above the bed still touches it
 _OVERHANG_DEGREES = 45.0
-_WALL_SAMPLES = 40_000
+_WALL_SAMPLES = 20_000
 _WALL_LIMIT_MM = 5.0
 _WALL_QUANTILE = 0.01
 _OPPOSITE = -0.7  # cosine between the normals of a wall's two sides
