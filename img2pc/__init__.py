@@ -1,0 +1,52 @@
+"""One picture of one object → a dense 3D point cloud and a printable mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from img2pc.choices import Background
+    from img2pc.pointclouds import PointCloud
+    from img2pc.reconstruction import Picture, Reconstructor
+
+__all__ = ["Reconstructor", "reconstruct"]
+__version__ = "0.1.0"
+
+
+def reconstruct(
+    picture: str | Picture,
+    *,
+    background: Background = "auto",
+    mask: str | Path | None = None,
+    points: int | None = None,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+) -> PointCloud:
+    """Picture of one object → its point cloud, in the object frame.
+
+    Loads the weights each time; keep a `Reconstructor` for many pictures.
+
+    Raises:
+        BadInputError: the picture is unreadable or no object is found in it.
+        WeightsError: the weights are missing, damaged or not ours.
+    """
+    # PyTorch takes seconds to import: only when it is needed.
+    from img2pc.reconstruction import Reconstructor
+
+    reconstructor = Reconstructor.load(None if weights is None else Path(weights), device)
+    picture = Path(picture) if isinstance(picture, str) else picture
+    mask = None if mask is None else Path(mask)
+    return reconstructor(picture, background, mask, points).cloud
+
+
+def __getattr__(name: str) -> object:
+    if name == "Reconstructor":
+        from img2pc.reconstruction import Reconstructor
+
+        return Reconstructor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,8 +15,6 @@ from numpy import ndarray
 from img2pc.errors import BadInputError
 from img2pc.open3d_process import read_with_open3d
 
-CLOUD_SUFFIXES = (".ply", ".obj", ".xyz", ".pcd", ".pts")
-
 
 @dataclass(frozen=True)
 class PointArrays:
@@ -82,7 +80,7 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     raw = elements["vertex"]
     header, _, body = path.read_bytes().partition(b"end_header")
     announced = sum(element["length"] for element in elements.values())
-    if b"format ascii" in header and len(body.split(b"\n")) - 1 - body.endswith(b"\n") > announced:
+    if b"format ascii" in header and _rows(body) > announced:
         raise BadInputError(f"{path} is damaged: it holds more rows than it announces")
     if len(points) != raw["length"]:
         raise BadInputError(
@@ -114,8 +112,13 @@ def _check_rows(path: Path) -> None:
     """Open3D fills rows that a text PCD announces but lacks with whatever is in memory."""
     header, text, body = path.read_bytes().partition(b"DATA ascii")
     announced = re.search(rb"^POINTS\s+(\d+)", header, re.MULTILINE)
-    rows = len(body.split(b"\n")) - 1 - body.endswith(b"\n")
+    rows = _rows(body)
     if text and announced and int(announced[1]) > rows:
         raise BadInputError(
             f"{path} is damaged: {int(announced[1])} points announced, {rows} there"
         )
+
+
+def _rows(body: bytes) -> int:
+    """Rows of a text file below its header; `body` begins with the header's last line break."""
+    return len(body.split(b"\n")) - 1 - body.endswith(b"\n")

@@ -27,3 +27,9 @@ class NotPrintableError(Img2pcError):
     """A mesh that a printer's slicer would not take as it is."""
 
     exit_code = 5
+
+
+class BatchError(Img2pcError):
+    """Some pictures of many could not be reconstructed; the others are done."""
+
+    exit_code = 6

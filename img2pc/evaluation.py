@@ -1,10 +1,11 @@
-"""Measure a generator on pictures whose shape is known."""
+"""Measure a generator, and what it is compared with, on pictures whose shape is known."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -14,8 +15,9 @@ from numpy import ndarray
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
-from img2pc.images import crop_to_foreground, read_image, with_foreground_alpha
-from img2pc.losses import depth_error, mask_iou
+from img2pc.foreground import find_foreground
+from img2pc.images import crop_to_foreground, read_image
+from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
 from img2pc.metrics import F_SCORE_THRESHOLDS, CloudScores, compare_clouds
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
@@ -35,14 +37,32 @@ class Case:
 
 
 @dataclass(frozen=True)
-class CaseScores:
-    """How one case went; `mask_iou` and `depth_l1` (×100) are None without true views."""
+class Prediction:
+    """What a method makes of a case: a cloud in the object frame, and Views, a batch of one."""
 
+    points: Float[ndarray, "point 3"]
+    views: Views
+
+
+Method = Callable[[list[Case]], list[Prediction]]
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """How a method did on one case; distances ×100, and None what needs true views without them.
+
+    `mask_iou` and `depth_l1` are over the pixels of all views together, `…_by_view` of each alone.
+    """
+
+    method: str
     name: str
     category: str
     cloud: CloudScores
-    mask_iou: float | None
-    depth_l1: float | None
+    mask_iou: float | None = None
+    depth_l1: float | None = None
+    mask_iou_by_view: tuple[float, ...] | None = None
+    depth_l1_by_view: tuple[float, ...] | None = None
 
 
 def list_cases(
@@ -55,7 +75,8 @@ def list_cases(
     pictured once from a fixed seed.
 
     Raises:
-        BadInputError: the folder is missing or holds none of these.
+        BadInputError: the folder is missing or holds none of these, or shards of other sizes than
+            the generator's.
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder")
@@ -64,47 +85,79 @@ def list_cases(
         chosen = pairs[:limit]
         return len(chosen), (_pair_case(path, info.config.image_size) for path in chosen)
     if any(folder.glob("objects-*.safetensors")):
-        return _shard_cases(folder, limit)
+        return _shard_cases(folder, info, limit)
     return _mesh_cases(folder, info, split, limit)
 
 
+def generator_method(reconstructor: Reconstructor) -> Method:
+    """The generator as evaluation asks it; no points where it sees no object."""
+
+    def predict(cases: list[Case]) -> list[Prediction]:
+        views = reconstructor.views(torch.from_numpy(np.stack([case.crop for case in cases])))
+        predictions = []
+        for item in range(len(cases)):
+            try:
+                points = reconstructor.fuse(views, item).arrays().points
+            except BadInputError:
+                points = np.zeros((0, 3))
+            one = Views(views.coordinates[item : item + 1], views.mask_logits[item : item + 1])
+            predictions.append(Prediction(points, one))
+        return predictions
+
+    return predict
+
+
 def evaluate(
-    reconstructor: Reconstructor,
+    methods: Mapping[str, Method],
     cases: Iterator[Case],
+    sampled: int | None = None,
     report: Callable[[CaseScores], None] = lambda scores: None,
 ) -> list[CaseScores]:
-    """Scores of each case."""
+    """Scores of each method on each case; distances over `sampled` points if given.
+
+    Which points are sampled depends on the case's name only, so runs agree.
+    """
     results = []
     for batch in _batched(cases, BATCH_SIZE):
-        crops = torch.from_numpy(np.stack([case.crop for case in batch]))
-        views = reconstructor.views(crops)
-        for item, case in enumerate(batch):
-            scores = _score(reconstructor, case, views, item)
-            report(scores)
-            results.append(scores)
+        for name, method in methods.items():
+            for case, prediction in zip(batch, method(batch), strict=True):
+                scores = _score(name, case, prediction, sampled)
+                report(scores)
+                results.append(scores)
     return results
 
 
-def _score(reconstructor: Reconstructor, case: Case, views: Views, item: int) -> CaseScores:
-    try:
-        predicted = reconstructor.fuse(views, item).arrays().points
-    except BadInputError:
-        predicted = np.zeros((0, 3))
-    iou = depth = None
-    if case.views is not None:
-        ours = Views(views.coordinates[item : item + 1], views.mask_logits[item : item + 1])
-        iou = float(mask_iou(ours, case.views))
-        depth = 100 * float(depth_error(ours, case.views))
-    return CaseScores(case.name, case.category, compare_clouds(predicted, case.points), iou, depth)
+def _score(method: str, case: Case, prediction: Prediction, sampled: int | None) -> CaseScores:
+    seed = crc32(case.name.encode())
+    cloud = compare_clouds(prediction.points, case.points, sampled, seed)
+    if case.views is None:
+        return CaseScores(method, case.name, case.category, cloud)
+    ours, true = prediction.views, case.views
+    return CaseScores(
+        method,
+        case.name,
+        case.category,
+        cloud,
+        float(mask_iou(ours, true)),
+        100 * float(depth_error(ours, true)),
+        tuple(mask_iou_by_view(ours, true)[0].tolist()),
+        tuple((100 * depth_error_by_view(ours, true)[0]).tolist()),
+    )
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the cases of a category, in the order of SUMMARY_COLUMNS; None where unknown."""
+    """Means over a method's cases of a category, `values` in the order of SUMMARY_COLUMNS.
 
+    None where unknown.
+    """
+
+    method: str
     category: str
     count: int
     values: tuple[float | None, ...]
+    mask_iou_by_view: tuple[float, ...] | None
+    depth_l1_by_view: tuple[float, ...] | None
 
 
 SUMMARY_COLUMNS = (
@@ -112,6 +165,7 @@ SUMMARY_COLUMNS = (
     "depth L1",
     "pred→GT",
     "GT→pred",
+    "Chamfer",
     *(f"F@{threshold:.0%}" for threshold in F_SCORE_THRESHOLDS),
 )
 FURNITURE = frozenset(
@@ -131,21 +185,38 @@ FURNITURE = frozenset(
 
 
 def summarise(results: list[CaseScores]) -> list[Summary]:
-    """A row per category, then furniture and all together."""
+    """For each category, then furniture and all together: a row per method, in their order."""
     categories = sorted({result.category for result in results})
     groups = [(each, [r for r in results if r.category == each]) for each in categories]
     groups.append(("furniture", [r for r in results if r.category in FURNITURE]))
     groups.append(("all", results))
-    return [_mean(name, group) for name, group in groups if group]
+    methods = list(dict.fromkeys(result.method for result in results))
+    return [
+        _mean(method, category, [result for result in group if result.method == method])
+        for category, group in groups
+        if group
+        for method in methods
+    ]
 
 
-def _mean(category: str, results: list[CaseScores]) -> Summary:
+def as_record(results: list[CaseScores], sampled: int | None) -> dict[str, object]:
+    """Every case and the means, of types that JSON has."""
+    cases = [
+        {**asdict(result), "cloud": {**asdict(result.cloud), "chamfer": result.cloud.chamfer}}
+        for result in results
+    ]
+    means = [asdict(summary) for summary in summarise(results)]
+    return {"sampled": sampled, "cases": cases, "columns": SUMMARY_COLUMNS, "means": means}
+
+
+def _mean(method: str, category: str, results: list[CaseScores]) -> Summary:
     rows = [
         (
             result.mask_iou,
             result.depth_l1,
             result.cloud.predicted_to_true,
             result.cloud.true_to_predicted,
+            result.cloud.chamfer,
             *result.cloud.f_scores,
         )
         for result in results
@@ -154,19 +225,32 @@ def _mean(category: str, results: list[CaseScores]) -> Summary:
     for values in zip(*rows, strict=True):
         known = [value for value in values if value is not None]
         columns.append(float(np.mean(known)) if known else None)
-    return Summary(category, len(results), tuple(columns))
+    return Summary(
+        method,
+        category,
+        len(results),
+        tuple(columns),
+        _mean_by_view([result.mask_iou_by_view for result in results]),
+        _mean_by_view([result.depth_l1_by_view for result in results]),
+    )
+
+
+def _mean_by_view(rows: list[tuple[float, ...] | None]) -> tuple[float, ...] | None:
+    known = [row for row in rows if row is not None]
+    return tuple(np.mean(known, 0).tolist()) if known else None
 
 
 def _pair_case(path: Path, size: int) -> Case:
-    crop = crop_to_foreground(with_foreground_alpha(read_image(path)), size)
+    crop = crop_to_foreground(find_foreground(read_image(path)).rgba, size)
     category = path.stem.split("-")[0] if "-" in path.stem else "all"
     return Case(path.stem, category, crop, read_cloud(path.with_suffix(".ply")).points)
 
 
-def _shard_cases(folder: Path, limit: int | None) -> tuple[int, Iterator[Case]]:
-    from img2pc.data.dataset import ShardedDataset
+def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[int, Iterator[Case]]:
+    from img2pc.data.dataset import ShardedDataset, check_sizes
 
     dataset = ShardedDataset(folder)
+    check_sizes(dataset, info.config)
     count = len(dataset) if limit is None else min(limit, len(dataset))
 
     def cases() -> Iterator[Case]:

@@ -10,7 +10,18 @@ from pathlib import Path
 
 from img2pc.errors import BadInputError
 
-MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """What the operating system refuses within the block is said of `path`.
+
+    Raises:
+        BadInputError: it refused something.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -20,21 +31,18 @@ def written_atomically(path: Path) -> Iterator[Path]:
     Raises:
         BadInputError: the folder is missing or not writable.
     """
-    try:
+    with write_errors(path):
+        # A part of the stem: names may be as long as file systems allow.
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+            dir=path.parent, prefix=f".{path.stem[:30]}-", suffix=path.suffix
         )
         os.close(handle)
-    except OSError as error:
-        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except OSError as error:
-        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary = Path(name)
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,44 +1,153 @@
-"""Photo → network input: decode, find the foreground, crop and scale as training does."""
+"""Picture file → straight-alpha pixels; pixels with alpha → crop → network input."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import io
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from img2pc.errors import BadInputError
+from img2pc.files import written_atomically
 
 # The longer side of the foreground's bounding box, as a share of the crop.
 FOREGROUND_SHARE = 0.9
-# A border counts as flat when its colours spread less than this (standard deviation, 0 to 255).
-FLAT_BORDER_SPREAD = 12.0
+# Pictures are reduced to this many pixels on their longer side. The crop is a sixteenth of it, so
+# nothing is lost that the network would see, and a 100-megapixel photograph needs neither gigabytes
+# nor minutes.
+LONGEST_SIDE = 2048
+# Transparency of this share of a picture is meant; rounded corners have less.
+TRANSPARENT_SHARE = 1e-3
+# What a HEIC file's header may say (ISO/IEC 23008-12).
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
-def read_image(path: Path) -> UInt8[ndarray, "height width 4"]:
-    """Straight-alpha RGBA, upright (EXIF), first frame; 16-bit is scaled, not clipped.
+def read_image(path: Path | BinaryIO | io.BytesIO) -> UInt8[ndarray, "height width 4"]:
+    """Straight-alpha sRGB with alpha, upright (EXIF), first frame, 2048 pixels at most on a side.
+
+    16-bit is scaled, not clipped; colours are converted from the profile the file brings.
 
     Raises:
-        BadInputError: the file is missing, empty, too large to be a photo or not an image.
+        BadInputError: the file is missing, damaged, too large to be a photo, not an image, or a
+            HEIC without the extra that reads it.
     """
+    # BytesIO is a BinaryIO to mypy, not to beartype.
+    name = str(path) if isinstance(path, Path) else "the picture"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-                return np.asarray(_to_8_bit(upright).convert("RGBA"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadInputError(f"{path} is too large: {error}") from error
+        if not isinstance(path, Path):
+            return _decoded(path if path.seekable() else io.BytesIO(path.read()), name)
+        with path.open("rb") as stream:
+            return _decoded(stream, name)
     except FileNotFoundError as error:
-        raise BadInputError(f"{path} does not exist") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInputError(f"{path} is not an image that can be read: {error}") from error
+        raise BadInputError(f"{name} does not exist") from error
+    except IsADirectoryError as error:
+        raise BadInputError(f"{name} is a folder, not an image") from error
+    except Image.DecompressionBombError as error:
+        raise BadInputError(f"{name} is too large: {error}") from error
+    except UnidentifiedImageError as error:  # its text repeats the stream's repr
+        raise BadInputError(f"{name} is not an image that can be read") from error
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
+        raise BadInputError(f"{name} is not an image that can be read: {error}") from error
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> UInt8[ndarray, "height width"]:
+    """Mask of a picture of (height, width) pixels: the file's alpha, else its brightness.
+
+    A mask of another scale is resized.
+
+    Raises:
+        BadInputError: the file is unreadable, of another shape than the picture, or holds nothing.
+    """
+    rgba = read_image(path)
+    grey = rgba[..., 3] if has_real_alpha(rgba) else np.asarray(Image.fromarray(rgba).convert("L"))
+    (height, width), (mask_height, mask_width) = size, grey.shape
+    # One per cent, or the pixel that rounding may cost the smaller of the two.
+    tolerance = max(0.01, 1 / min(height, width, mask_height, mask_width))
+    if abs(mask_width * height / (mask_height * width) - 1) > tolerance:
+        raise BadInputError(
+            f"the mask {path} is {mask_width} × {mask_height}, of another shape than the picture "
+            f"({width} × {height} when upright)"
+        )
+    if grey.max() < 128:
+        raise BadInputError(f"the mask {path} has no white part; white is the object")
+    if grey.shape == size:
+        return grey
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def write_png(path: Path, pixels: UInt8[ndarray, "height width *channel"]) -> None:
+    """Write grey, RGB or RGBA; replaces the file in one step.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    with written_atomically(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+
+
+def has_real_alpha(rgba: UInt8[ndarray, "height width 4"]) -> bool:
+    """Whether the alpha channel tells an object from a background, beyond rounded corners."""
+    opaque = int(np.count_nonzero(rgba[..., 3] > 127))
+    return 0 < opaque <= (1 - TRANSPARENT_SHARE) * rgba[..., 3].size
+
+
+def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height width 4"]:
+    header = stream.read(12)
+    stream.seek(0)
+    if header[4:8] == b"ftyp" and header[8:12] in HEIC_BRANDS and not _heic_registered():
+        raise BadInputError(f"{name} is a HEIC picture; to read it, pip install 'img2pc[heic]'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(stream) as image:
+            _refuse_bombs(image, name)
+            # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
+            image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
+            profile = image.info.get("icc_profile")
+            upright = _colour_channels(ImageOps.exif_transpose(image))
+            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX)
+            return np.asarray(_to_srgb(upright, profile))
+
+
+@functools.cache
+def _heic_registered() -> bool:
+    """Whether Pillow reads HEIC now."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _refuse_bombs(image: Image.Image, name: str) -> None:
+    """Raise beyond Pillow's limit of 89 megapixels; a JPEG may have twice that.
+
+    A JPEG is reduced while it is decoded, and telephones make them of 108 megapixels.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    pixels = image.width * image.height
+    if limit is not None and pixels > limit and image.format not in ("JPEG", "MPO"):
+        raise BadInputError(f"{name} is too large: {image.width} × {image.height} pixels")
+
+
+def _colour_channels(image: Image.Image) -> Image.Image:
+    """The picture in 8 bits a channel, without a palette, with alpha if it is transparent."""
+    image = _to_8_bit(image)
+    if image.has_transparency_data:
+        return image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
@@ -47,76 +156,31 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-        # PNG decoders give 16-bit greys as 32-bit integers.
-        top = 65535.0 if image.mode == "I" and values.max() > 255 else max(values.max(), 1.0)
+        top = max(values.max(), 1.0)
+        if image.mode == "I" and 255 < top <= 65535:  # 16-bit greys that were widened
+            top = 65535.0
         return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
     return image
 
 
-def with_foreground_alpha(
-    rgba: UInt8[ndarray, "height width 4"],
-) -> UInt8[ndarray, "height width 4"]:
-    """The image with an alpha channel that is its foreground: its own, or cut from a flat border.
-
-    Raises:
-        BadInputError: no alpha and a border that is not flat, or nothing in front of it.
-    """
-    has_alpha = rgba[..., 3].min() < 250
-    alpha = rgba[..., 3] if has_alpha else _alpha_from_flat_border(rgba[..., :3])
-    if not (alpha > 127).any():
-        raise BadInputError("there is no foreground in the picture")
-    return np.concatenate([rgba[..., :3], alpha[..., None]], -1)
-
-
-def _alpha_from_flat_border(
-    rgb: UInt8[ndarray, "height width 3"],
-) -> UInt8[ndarray, "height width"]:
-    from scipy import ndimage
-
-    width = max(1, min(rgb.shape[:2]) // 50)
-    border = np.concatenate(
-        [
-            rgb[:width].reshape(-1, 3),
-            rgb[-width:].reshape(-1, 3),
-            rgb[:, :width].reshape(-1, 3),
-            rgb[:, -width:].reshape(-1, 3),
-        ]
-    ).astype(np.float32)
-    background = np.median(border, axis=0)
-    distance_of_border = np.abs(border - background).max(-1)
-    # The object may touch the border, so a tenth of it need not be flat.
-    if np.quantile(distance_of_border, 0.9) > 3 * FLAT_BORDER_SPREAD:
-        raise BadInputError(
-            "the picture has no alpha channel and no flat background; cut the object out first"
-        )
-    spread = float(np.quantile(distance_of_border, 0.9))
-    distance = np.abs(rgb.astype(np.float32) - background).max(-1)
-    threshold = max(FLAT_BORDER_SPREAD, 1.5 * spread)
-    # Background is what looks like the border and is joined to it, or is a hole of some size that
-    # looks exactly like it: a white cushion on white stays, the gap between chair legs goes.
-    similar, count = ndimage.label(distance < threshold)
-    area = np.bincount(similar.ravel(), minlength=count + 1)
-    with np.errstate(invalid="ignore"):  # nothing may be unlike the border
-        error = ndimage.mean(distance, similar, np.arange(count + 1))
-    outside = np.zeros(count + 1, dtype=bool)
-    for edge in (similar[0], similar[-1], similar[:, 0], similar[:, -1]):
-        outside[np.unique(edge)] = True
-    hole = (area > 2e-4 * similar.size) & (error < max(4.0, 0.5 * spread))
-    outside |= hole
-    outside[0] = False
-    foreground = ~outside[similar]
-    if spread > 2:  # specks of noise
-        foreground = ndimage.binary_opening(foreground)
-    # Lossy compression smears colour a few pixels beyond the outline: there the rim must be more
-    # like the object beside it than like the background.
-    contrast = ndimage.maximum_filter(distance, 9)
-    inner = ndimage.binary_erosion(foreground, iterations=4)
-    foreground &= inner | (distance > 0.35 * contrast)
-    soft = np.clip((distance - threshold / 2) / threshold, 0, 1)
-    rim = ndimage.binary_dilation(~foreground) & foreground
-    alpha = np.where(rim, soft, foreground)
-    eight_bit: ndarray = (alpha * 255).round().astype(np.uint8)
-    return eight_bit
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGBA of a picture of mode L, LA, RGB, RGBA, CMYK or LAB; a broken profile is ignored."""
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    colour = image if alpha is None else image.convert(image.mode[:-1])
+    lab = colour.mode == "LAB"
+    if profile or lab:
+        with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            source = ImageCms.ImageCmsProfile(
+                ImageCms.createProfile("LAB") if lab else io.BytesIO(profile or b"")
+            )
+            converted = ImageCms.profileToProfile(
+                colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            colour = converted or colour  # None is for conversions in place
+    rgba = colour.convert("RGBA")
+    if alpha is not None:
+        rgba.putalpha(alpha)
+    return rgba
 
 
 def crop_to_foreground(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -54,14 +53,38 @@ def rendered_losses(rendered: RenderedViews, true: Views, depth_weight: float = 
 
 def depth_error(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
     """Mean absolute depth error over the true mask of each item, object units."""
+    error, seen = _depth_error_sums(predicted, true)
+    return error.sum(1) / seen.sum(1).clamp(min=1)
+
+
+def depth_error_by_view(predicted: Views, true: Views) -> Float[Tensor, "batch view"]:
+    """Mean absolute depth error over the true mask of each view, object units."""
+    error, seen = _depth_error_sums(predicted, true)
+    return error / seen.clamp(min=1)
+
+
+def _depth_error_sums(
+    predicted: Views, true: Views
+) -> tuple[Float[Tensor, "batch view"], Float[Tensor, "batch view"]]:
     seen = (true.mask_logits > 0).float()
     error = (predicted.depth - true.depth).abs() * seen
-    return error.sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp(min=1)
+    return error.sum((2, 3)), seen.sum((2, 3))
 
 
 def mask_iou(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
     """Intersection over union of all views' masks together, for each item."""
+    both, either = _mask_overlap(predicted, true)
+    return both.sum(1) / either.sum(1).clamp(min=1)
+
+
+def mask_iou_by_view(predicted: Views, true: Views) -> Float[Tensor, "batch view"]:
+    """Intersection over union of each view's mask alone."""
+    both, either = _mask_overlap(predicted, true)
+    return both / either.clamp(min=1)
+
+
+def _mask_overlap(
+    predicted: Views, true: Views
+) -> tuple[Float[Tensor, "batch view"], Float[Tensor, "batch view"]]:
     ours, theirs = predicted.mask, true.mask_logits > 0
-    both = (ours & theirs).sum((1, 2, 3)).float()
-    either = (ours | theirs).sum((1, 2, 3)).float()
-    return both / torch.clamp(either, min=1)
+    return (ours & theirs).sum((2, 3)).float(), (ours | theirs).sum((2, 3)).float()

@@ -16,14 +16,14 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
+from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
-from img2pc.files import MESH_SUFFIXES
 
 COLOUR_SUFFIXES = (".obj", ".ply", ".glb")
+Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # p_y_up = M @ p_z_up
 
 _METRE_SUFFIXES = (".ply", ".glb")
 _MM_PER_METRE = 1000.0
-_Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
 
     vertices = mesh.vertices
     if suffix in _METRE_SUFFIXES:
-        vertices = vertices @ _Y_UP_FROM_Z_UP.T / _MM_PER_METRE
+        vertices = vertices @ Y_UP_FROM_Z_UP.T / _MM_PER_METRE
     colours = mesh.colours if suffix in COLOUR_SUFFIXES else None
     mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=colours, process=False)
     options: dict[str, Any] = {"digits": 9} if suffix == ".obj" else {}
@@ -87,7 +87,7 @@ def read_mesh(path: Path) -> TriangleMesh:
     if not np.isfinite(vertices).all():
         raise BadInputError(f"{path} holds coordinates that are not finite")
     if suffix in _METRE_SUFFIXES:
-        vertices = vertices @ _Y_UP_FROM_Z_UP * _MM_PER_METRE
+        vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
     _, first, index = np.unique(
         vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
     )

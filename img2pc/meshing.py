@@ -24,12 +24,19 @@ from img2pc.cleaning import clean, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import NotPrintableError
 from img2pc.files import written_atomically
-from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_mesh
+from img2pc.mesh_files import (
+    COLOUR_SUFFIXES,
+    Y_UP_FROM_Z_UP,
+    TriangleMesh,
+    encode_mesh,
+    read_mesh,
+)
 from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface
 from img2pc.printability import (
     LEAST_WALL_MM,
     PrintReport,
     degenerate_faces,
+    face_area_vectors,
     inspect_mesh,
     sample_surface,
     wall_thickness,
@@ -43,7 +50,7 @@ _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts 
 _MARGIN = 0.02  # of the cloud's box, each side
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
-_Z_UP_FROM = {"y": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]), "z": np.eye(3)}
+_Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
 
 Surface = tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]
 
@@ -152,6 +159,16 @@ def write_mesh(
     return report
 
 
+def mesh_to_file(cloud: PointArrays, path: Path) -> None:
+    """Write the printable solid of a cloud, of the default size.
+
+    Raises:
+        BadInputError: the cloud holds no surface, or the file cannot be written.
+        NotPrintableError: no printable solid could be made.
+    """
+    write_mesh(path, solid_from_cloud(cloud))
+
+
 def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
     """The octree depth whose cells are about as wide as the points are apart.
 
@@ -213,9 +230,7 @@ def _finish(
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
     solid = solid ^ Manifold.cube(room, center=True).translate((low + high) / 2)
-    whole = sum(max(0.0, body.volume()) for body in solid.decompose())
-    solid = _largest_body(solid)
-    dropped = 1 - solid.volume() / whole
+    solid, dropped = _largest_body(solid)
     # From here on in millimetres, +Z up; `points` stays with the solid for the colours.
     points = cloud.points @ _Z_UP_FROM[settings.up].T
     turned = np.concatenate([_Z_UP_FROM[settings.up], np.zeros((3, 1))], axis=1)
@@ -224,8 +239,8 @@ def _finish(
         solid = _thickened(solid, settings.min_thickness_mm)
     if settings.foot:
         cut = _foot_height(solid)
-        solid = _largest_body(solid.trim_by_plane((0, 0, 1), cut))
-    solid = _largest_body(_simplified(solid, settings))
+        solid, _ = _largest_body(solid.trim_by_plane((0, 0, 1), cut))
+    solid, _ = _largest_body(_simplified(solid, settings))
     solid, points = _resized(solid, points, settings)
     if settings.base_mm:
         solid, lift = _on_plinth(solid, settings.base_mm)
@@ -259,15 +274,19 @@ def _arrays(solid: Manifold) -> Surface:
     return vertices, np.array(mesh.tri_verts, dtype=np.int64)
 
 
-def _largest_body(solid: Manifold) -> Manifold:
-    bodies = sorted(solid.decompose(), key=lambda body: body.volume(), reverse=True)
-    if not bodies or bodies[0].volume() <= 0:
+def _largest_body(solid: Manifold) -> tuple[Manifold, float]:
+    """The largest connected piece, and the share of the volume that is in the others."""
+    bodies = solid.decompose()
+    volumes = [max(0.0, body.volume()) for body in bodies]
+    whole = sum(volumes)
+    if not whole:
         raise NotPrintableError("the surface encloses nothing")
-    loose = [body.volume() for body in bodies[1:] if body.volume() > 0]
+    largest = int(np.argmax(volumes))
+    dropped = 1 - volumes[largest] / whole
+    loose = np.count_nonzero(volumes) - 1
     if loose:
-        share = 100 * sum(loose) / (bodies[0].volume() + sum(loose))
-        log.info("dropped %d loose pieces, %.2f %% of the volume", len(loose), share)
-    return bodies[0]
+        log.info("dropped %d loose pieces, %.2f %% of the volume", loose, 100 * dropped)
+    return bodies[largest], dropped
 
 
 def _resized(
@@ -319,16 +338,19 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     """
     # Flat sides come as few large triangles, which could not bulge.
     vertices, faces = _arrays(solid.refine_to_length(least_mm))
+    room: Float[ndarray, "vertex"] | float = np.inf
     for _ in range(3):
         mesh = TriangleMesh(vertices, faces)
         normals = _vertex_normals(vertices, faces)
         samples = sample_surface(mesh, 200_000)
         wanted = 1.15 * least_mm  # sizing and simplifying take a little away again
         thickness = wall_thickness(vertices, normals, *samples, limit=wanted)
-        growth = np.clip(wanted - thickness, 0, least_mm) / 2
+        growth = np.minimum(_spread(np.clip(wanted - thickness, 0, least_mm) / 2, faces), room)
         if not growth.any():
             break
-        vertices = vertices + normals * _spread(growth, faces)[:, None]
+        # Where faces fold over, walls seem thin for ever.
+        room = np.minimum(room, 1.2 * growth) - growth
+        vertices = vertices + normals * growth[:, None]
     return _solid(vertices, faces)
 
 
@@ -343,10 +365,9 @@ def _spread(values: Float[ndarray, "vertex"], faces: Int[ndarray, "face 3"]) -> 
 def _vertex_normals(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 ) -> Float[ndarray, "vertex 3"]:
-    corners = vertices[faces]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area_vectors = face_area_vectors(vertices, faces)
     sums = [
-        np.bincount(faces.ravel(), area[:, axis].repeat(3), minlength=len(vertices))
+        np.bincount(faces.ravel(), area_vectors[:, axis].repeat(3), minlength=len(vertices))
         for axis in range(3)
     ]
     normals = np.stack(sums, -1)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from img2pc.cloud_files import PointArrays
@@ -48,51 +47,33 @@ class PointCloud:
         )
 
 
-def estimate_normals(
-    points: Float[Tensor, "point 3"],
-    towards: Float[Tensor, "point 3"],
-    neighbours: int = 10,
-) -> Float[Tensor, "point 3"]:
-    """Unit normals of the best plane through each point's neighbours, on the side of `towards`.
-
-    Where the neighbours do not span a plane (fewer than three points) the normal is `towards`.
-    Not differentiable.
-    """
-    if len(points) < 3:
-        return torch.nn.functional.normalize(towards, dim=-1)
-    array = points.detach().cpu().double().numpy()
-    _, index = cKDTree(array).query(array, k=min(neighbours, len(array)))
-    patch = array[index] - array[index].mean(1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("pki,pkj->pij", patch, patch))
-    normals = torch.from_numpy(axes[:, :, 0]).to(points)
-    away = (normals * towards).sum(-1, keepdim=True) < 0
-    return torch.where(away, -normals, normals)
-
-
 def write_ply(path: Path, cloud: PointCloud) -> None:
-    """Binary PLY with normals, confidence and view; replaces the file in one step.
+    """Write `encode_ply`; replaces the file in one step.
 
     Raises:
         BadInputError: the file cannot be written.
     """
-    columns = [
-        *((name, "<f4", "float") for name in ("x", "y", "z", "nx", "ny", "nz", "confidence")),
-        ("view", "u1", "uchar"),
-    ]
-    table = np.empty(len(cloud), dtype=[(name, dtype) for name, dtype, _ in columns])
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(encode_ply(cloud))
+
+
+def encode_ply(cloud: PointCloud) -> bytes:
+    """Binary PLY with normals, confidence and view."""
+    floats = ("x", "y", "z", "nx", "ny", "nz", "confidence")
     values = torch.cat([cloud.points, cloud.normals, cloud.confidence[:, None]], -1)
-    for (name, _, _), column in zip(columns, values.detach().cpu().float().numpy().T, strict=False):
-        table[name] = column
-    table["view"] = cloud.view_index.cpu().numpy()
+    # As bytes: filling a structured array column by column takes twice as long.
+    rows = np.empty((len(cloud), 4 * len(floats) + 1), dtype=np.uint8)
+    rows[:, :-1] = values.detach().cpu().float().numpy().astype("<f4", copy=False).view(np.uint8)
+    rows[:, -1] = cloud.view_index.cpu().numpy()
     header = "\n".join(
         [
             "ply",
             "format binary_little_endian 1.0",
             "comment img2pc: +Y up, bounding-box diagonal 1",
             f"element vertex {len(cloud)}",
-            *(f"property {kind} {name}" for name, _, kind in columns),
+            *(f"property float {name}" for name in floats),
+            "property uchar view",
             "end_header\n",
         ]
     )
-    with written_atomically(path) as temporary:
-        temporary.write_bytes(header.encode("ascii") + table.tobytes())
+    return header.encode("ascii") + rows.tobytes()

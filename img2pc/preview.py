@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageOps
 
-from img2pc.files import written_atomically
-from img2pc.mesh_files import TriangleMesh
+from img2pc.foreground import Foreground
+from img2pc.images import write_png
+from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh
 from img2pc.pointclouds import PointCloud
 from img2pc.printability import sample_surface
 
@@ -68,20 +68,22 @@ def draw_cloud(
     return image.reshape(size, size, 3)
 
 
-def write_preview(
-    path: Path, crop: UInt8[ndarray, "side side 4"], cloud: PointCloud, size: int = 320
-) -> None:
-    """The crop beside its cloud from four sides; the first is the photographer's azimuth.
+def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: int = 320) -> None:
+    """The picture, what of it is the object, and the cloud from four sides, the photographer's
+    azimuth first.
 
     Raises:
         BadInputError: the file cannot be written.
     """
     arrays = cloud.arrays()
     assert arrays.normals is not None
-    alpha = crop[..., 3:].astype(float) / 255
-    on_white = (crop[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    picture = Image.fromarray(on_white).resize((size, size), Image.Resampling.BICUBIC)
-    _write_panels(path, [np.asarray(picture), *_sides(arrays.points, arrays.normals, size)])
+    picture, alpha = foreground.rgba[..., :3], np.repeat(foreground.rgba[..., 3:], 3, -1)
+    if foreground.method == "alpha":  # what is transparent has no colour to show
+        share = alpha / 255
+        picture = (picture * share + 255 * (1 - share)).astype(np.uint8)
+    panels = [_fitted(picture, size), _fitted(alpha, size)]
+    panels += _sides(arrays.points, arrays.normals, size)
+    write_png(path, np.concatenate(panels, axis=1))
 
 
 def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
@@ -91,10 +93,10 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
         BadInputError: the file cannot be written.
     """
     points, normals = sample_surface(mesh, 8 * size * size // 3)
-    points, normals = points[:, [0, 2, 1]] * [1, 1, -1], normals[:, [0, 2, 1]] * [1, 1, -1]
+    points, normals = points @ Y_UP_FROM_Z_UP.T, normals @ Y_UP_FROM_Z_UP.T
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
-    _write_panels(path, _sides(points, normals, size))
+    write_png(path, np.concatenate(_sides(points, normals, size), axis=1))
 
 
 def _sides(
@@ -103,6 +105,7 @@ def _sides(
     return [draw_cloud(points, normals, size, *side) for side in SIDES]
 
 
-def _write_panels(path: Path, panels: Sequence[UInt8[ndarray, "size size 3"]]) -> None:
-    with written_atomically(path) as temporary:
-        Image.fromarray(np.concatenate(panels, axis=1)).save(temporary, format="PNG")
+def _fitted(picture: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:
+    """The whole picture in the middle of a square."""
+    square = ImageOps.pad(Image.fromarray(picture), (size, size), color=(128, 128, 128))
+    return np.asarray(square)

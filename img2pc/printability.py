@@ -75,9 +75,9 @@ def inspect_mesh(
     """
     vertices, faces = mesh.vertices, mesh.faces
     size = np.ptp(vertices, axis=0)
-    area_vectors = _area_vectors(vertices, faces)
+    area_vectors = face_area_vectors(vertices, faces)
     area = np.linalg.norm(area_vectors, axis=-1)
-    degenerate = int(degenerate_faces(vertices, faces).sum())
+    degenerate = int(_negligible(area, size).sum())
     open_edges, crowded, flipped = _edge_defects(faces)
     volumes = _body_volumes(vertices, faces)
     total = float(volumes.sum())
@@ -134,8 +134,8 @@ def degenerate_faces(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 ) -> Bool[ndarray, "face"]:
     """Which faces have (next to) no area."""
-    area = np.linalg.norm(_area_vectors(vertices, faces), axis=-1)
-    return np.asarray(area <= 1e-12 * np.ptp(vertices, axis=0).max() ** 2)
+    area = np.linalg.norm(face_area_vectors(vertices, faces), axis=-1)
+    return _negligible(area, np.ptp(vertices, axis=0))
 
 
 def thinnest_wall(mesh: TriangleMesh) -> float | None:
@@ -181,7 +181,7 @@ def sample_surface(
 ) -> tuple[Float[ndarray, "count 3"], Float[ndarray, "count 3"]]:
     """`count` points spread over the surface in proportion to area, and their normals; no chance
     in it."""
-    area_vectors = _area_vectors(mesh.vertices, mesh.faces)
+    area_vectors = face_area_vectors(mesh.vertices, mesh.faces)
     area = np.linalg.norm(area_vectors, axis=-1)
     along = np.cumsum(area) / area.sum()
     face = np.searchsorted(along, (np.arange(count) + 0.5) / count).clip(max=len(area) - 1)
@@ -198,11 +198,16 @@ def sample_surface(
     return points, area_vectors[face] / np.maximum(area[face], 1e-30)[:, None]
 
 
-def _area_vectors(
+def face_area_vectors(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 ) -> Float[ndarray, "face 3"]:
+    """The outward normal of each face, as long as the face's area."""
     corners = vertices[faces]
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+
+
+def _negligible(area: Float[ndarray, "face"], size: Float[ndarray, "3"]) -> Bool[ndarray, "face"]:
+    return np.asarray(area <= 1e-12 * size.max() ** 2)
 
 
 def _edge_defects(faces: Int[ndarray, "face 3"]) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ Two renderers behind one signature. `faithful` is the paper's, `soft` also moves
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from img2pc.cameras import OrthographicCameras
+from img2pc.choices import Renderer
 from img2pc.views import Views, views_from_depth
-
-Renderer = Literal["faithful", "soft"]
 
 BACKGROUND_DEPTH = 1.0  # the object's centre
 UPSCALE = 5
 _UNSEEN_LOGIT = -1.0
 _LOGIT_LIMIT = 10.0
+_NEGLIGIBLE_LOGIT = -6.0  # most pixels of predicted views; without them 1.6 times as fast
 _DEPTH_BAND = 0.03
 
 
@@ -119,39 +119,44 @@ def _render_soft(
     probability), dense points would swell the silhouette: IoU 0.91 instead of 0.94 on a chair.)
     The depth is the mean over the points near the first one that is likelier there than not, by
     weight, probability and how close behind it they are; points farther than 3 % of the
-    diagonal behind it are occluded and get no gradient from the depth.
+    diagonal behind it are occluded and get no gradient from the depth. Points with a probability
+    below a quarter of a per cent are not drawn.
     """
-    corner = (pixels[..., :2].detach() - 0.5).floor()
-    across, down = (pixels[..., :2] - 0.5 - corner).unbind(-1)
+    total = len(pixels) * size * size
+    drawn = (logits > _NEGLIGIBLE_LOGIT) & (pixels[..., 2] > 0)
+    drawn = drawn.flatten().nonzero()[:, 0]
+    image = drawn // logits.shape[1]
+    pixels = pixels.flatten(0, 1).index_select(0, drawn)
+    logits = logits.flatten().index_select(0, drawn).clamp(max=_LOGIT_LIMIT)
+    corner = (pixels[:, :2].detach() - 0.5).floor()
+    across, down = (pixels[:, :2] - 0.5 - corner).unbind(-1)
+    # One row for each of the four corners.
     offsets = corner.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
     weight = torch.stack(
-        [(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down], -1
+        [(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down]
     )
-    cell = (corner[..., None, :] + offsets).long()  # image point corner 2
-    depth = pixels[..., 2, None].expand_as(weight)
-    drawn = ((cell >= 0) & (cell < size)).all(-1) & (depth > 0)
-    image = torch.arange(len(pixels), device=pixels.device)[:, None, None]
-    index = ((image * size + cell[..., 1]) * size + cell[..., 0])[drawn]
-    spread = logits.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)[..., None].expand_as(weight)[drawn]
-    depth, weight = depth[drawn], weight[drawn]
-    total = len(pixels) * size * size
-    probability = spread.sigmoid()
-    covered = depth.new_zeros(total).scatter_reduce(0, index, weight * probability, "amax")
+    column, row = (corner + offsets[:, None]).long().unbind(-1)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    # What is beside the image falls, without weight, into a pixel that is dropped in the end.
+    index = torch.where(inside, (image * size + row) * size + column, total).flatten()
+    weight = torch.where(inside, weight, 0).flatten()
+    depth, probability = pixels[:, 2].repeat(4), logits.sigmoid().repeat(4)
+    covered = depth.new_zeros(total + 1).scatter_reduce(0, index, weight * probability, "amax")
     mask_logits = covered.logit(eps=torch.tensor(-_LOGIT_LIMIT).sigmoid().item())
 
     likely = (probability > 0.5) & (weight >= 0.25)
     far = 10.0
-    first = depth.new_full((total,), 2 * far).scatter_reduce(
+    first = depth.new_full((total + 1,), 2 * far).scatter_reduce(
         0, index, torch.where(likely, depth, depth + far), "amin"
     )
     first = torch.where(first > far, first - far, first)
     behind = (depth - first[index]).clamp(min=0) / _DEPTH_BAND
     share = weight * probability * (1 - behind).clamp(min=0) ** 2
-    shares = depth.new_zeros(total).index_add(0, index, share)
-    mean = depth.new_zeros(total).index_add(0, index, share * depth)
+    shares = depth.new_zeros(total + 1).index_add(0, index, share)
+    mean = depth.new_zeros(total + 1).index_add(0, index, share * depth)
     seen = shares > 0.01
     shown = torch.where(seen, mean / torch.where(seen, shares, 1.0), BACKGROUND_DEPTH)
     return tuple(  # type: ignore[return-value]
-        rearrange(flat, "(image h w) -> image h w", h=size, w=size)
+        rearrange(flat[:-1], "(image h w) -> image h w", h=size, w=size)
         for flat in (shown, mask_logits, seen)
     )

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -16,22 +18,34 @@ from torch import Tensor
 
 from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo, default_weights, load_weights
+from img2pc.choices import Background
 from img2pc.errors import BadInputError
+from img2pc.foreground import Foreground, find_foreground
 from img2pc.fusion import fuse
 from img2pc.generator import StructureGenerator
-from img2pc.images import crop_to_foreground, network_input, read_image, with_foreground_alpha
+from img2pc.images import crop_to_foreground, network_input, read_image, read_mask
 from img2pc.pointclouds import PointCloud
 from img2pc.views import Views
 
 log = logging.getLogger(__name__)
 
 
+Picture = Path | BinaryIO | UInt8[ndarray, "height width 4"]
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """The object of a picture; `crop` is what the generator sees of it."""
+
+    foreground: Foreground
+    crop: UInt8[ndarray, "size size 4"]
+
+
 @dataclass(frozen=True)
 class Reconstruction:
-    """What came of one picture; `crop` is what the generator saw."""
+    """What came of one picture."""
 
-    crop: UInt8[ndarray, "size size 4"]
-    views: Views
+    cut_out: CutOut
     cloud: PointCloud
 
 
@@ -53,30 +67,60 @@ class Reconstructor:
             generator, info = load_weights(weights or default_weights())
             return cls(generator.to(device), info)
 
-    def __call__(self, picture: Path | UInt8[ndarray, "height width 4"]) -> Reconstruction:
-        """Reconstruct the object of one picture: a file, or straight-alpha RGBA.
+    def __call__(
+        self,
+        picture: Picture,
+        background: Background = "auto",
+        mask: Path | None = None,
+        points: int | None = None,
+    ) -> Reconstruction:
+        """Reconstruct the object of one picture: a file, an open one, or straight-alpha RGBA.
+
+        Args:
+            background: how to tell it from the object.
+            mask: a picture that is white (or opaque) where the object is; instead of `background`.
+            points: keep at most this many, drawn uniformly from a fixed seed.
+
+        Raises:
+            BadInputError: the picture is unreadable or no object is found in it.
+        """
+        cut_out = self.cut_out(picture, background, mask)
+        for warning in cut_out.foreground.warnings:
+            log.warning("%s", warning)
+        with _phase("generate views"):
+            views = self.views(torch.from_numpy(cut_out.crop.copy())[None])
+        with _phase("fuse"):
+            return Reconstruction(cut_out, self.fuse(views, points=points))
+
+    def cut_out(
+        self, picture: Picture, background: Background = "auto", mask: Path | None = None
+    ) -> CutOut:
+        """Find the object of a picture and crop it as training does.
 
         Raises:
             BadInputError: the picture is unreadable or no object is found in it.
         """
         with _phase("read"):
-            rgba = read_image(picture) if isinstance(picture, Path) else picture
+            rgba = picture if isinstance(picture, np.ndarray) else read_image(picture)
+            chosen = None if mask is None else read_mask(mask, rgba.shape[:2])
         with _phase("cut out and crop"):
-            crop = crop_to_foreground(with_foreground_alpha(rgba), self.info.config.image_size)
-        with _phase("generate views"):
-            views = self.views(torch.from_numpy(crop.copy())[None])
-        with _phase("fuse"):
-            return Reconstruction(crop, views, self.fuse(views))
+            foreground = find_foreground(rgba, background, chosen)
+            crop = crop_to_foreground(foreground.rgba, self.info.config.image_size)
+        log.info("%-18s %s", "foreground", foreground.method)
+        return CutOut(foreground, crop)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
 
     @torch.inference_mode()
     def views(self, crops: UInt8[Tensor, "batch size size 4"]) -> Views:
         """Views at the fixed cameras, in float32 on the CPU."""
-        device = next(self.generator.parameters()).device
-        views = self.generator(network_input(crops.to(device)))
+        views = self.generator(network_input(crops.to(self.device)))
         return Views(views.coordinates.cpu(), views.mask_logits.cpu())
 
-    def fuse(self, views: Views, item: int = 0) -> PointCloud:
-        """The cloud of one item of a batch of Views.
+    def fuse(self, views: Views, item: int = 0, points: int | None = None) -> PointCloud:
+        """The cloud of one item of a batch of Views, with at most `points` points.
 
         Raises:
             BadInputError: the generator sees no object.
@@ -85,23 +129,9 @@ class Reconstructor:
         cloud = fuse(one, fixed_cameras(self.info.config.view_size))
         if not len(cloud):
             raise BadInputError("no object was recognised in the picture")
-        return cloud
-
-
-def reconstruct(
-    picture: Path | UInt8[ndarray, "height width 4"],
-    weights: Path | None = None,
-    device: str = "cpu",
-) -> PointCloud:
-    """Picture of one object → its point cloud, in the object frame.
-
-    Loads the weights each time; keep a `Reconstructor` for many pictures.
-
-    Raises:
-        BadInputError: the picture is unreadable or no object is found in it.
-        WeightsError: the weights are missing, damaged or not ours.
-    """
-    return Reconstructor.load(weights, device)(picture).cloud
+        if points is None:
+            return cloud
+        return cloud.subsample(points, torch.Generator().manual_seed(0))
 
 
 @contextmanager

@@ -42,8 +42,8 @@ class Views(NamedTuple):
         """
         probability = self.mask_probability.flatten(-2)
         area = probability.sum(-1, keepdim=True).round().long()
-        descending = probability.sort(-1, descending=True).values
-        lowest = descending.gather(-1, (area - 1).clamp(min=0))
+        likeliest = probability.topk(max(1, int(area.max())), -1).values
+        lowest = likeliest.gather(-1, (area - 1).clamp(min=0))
         return ((probability >= lowest) & (area > 0)).view(self.mask_logits.shape)
 
 

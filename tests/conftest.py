@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+# rembg brings Numba, whose threads would be those of the TBB that Open3D brings; at the end of a
+# process that has both (only tests have: test_meshing.sparing) Numba would wait for them for ever.
+os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
 
 # An int passes for a float (PEP 484), which beartype grants only when asked; `img2pc` is checked
 # from its first import on, so this comes before.

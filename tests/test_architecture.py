@@ -18,6 +18,7 @@ NOT_FOR_USERS = (
     "img2pc.data",
     "img2pc.training",
     "img2pc.evaluation",
+    "img2pc.baselines",
 )
 
 
@@ -49,6 +50,12 @@ def test_the_command_line_starts_light() -> None:
     assert modules_after("import img2pc.cli").isdisjoint(HEAVY)
 
 
+def test_pictures_do_not_wait_for_what_meshes_need() -> None:
+    loaded = modules_after("from img2pc.batch import run_batch, write_results")
+    assert "torch" in loaded
+    assert loaded.isdisjoint({"scipy", "skimage", "manifold3d", "cv2"})
+
+
 def test_a_reconstruction_loads_nothing_of_training(
     chair_picture: Path, tiny_weights: Path
 ) -> None:
@@ -61,7 +68,7 @@ def test_a_reconstruction_loads_nothing_of_training(
         "picture, weights = map(Path, sys.argv[1:])\n"
         "result = Reconstructor.load(weights)(picture)\n"
         "write_ply(picture.with_name('light.ply'), result.cloud)\n"
-        "write_preview(picture.with_name('light.png'), result.crop, result.cloud)"
+        "write_preview(picture.with_name('light.png'), result.cut_out.foreground, result.cloud)"
     )
     loaded = modules_after(code, str(chair_picture), str(tiny_weights))
     assert "img2pc.reconstruction" in loaded

@@ -17,6 +17,7 @@ from PIL import Image
 from img2pc.checkpoints import load_weights
 from img2pc.cli import main
 from img2pc.cloud_files import read_cloud
+from img2pc.data.dataset import DataSettings, write_shards
 from img2pc.data.shapes import Shape
 
 from .conftest import ROOT
@@ -76,7 +77,7 @@ def test_reconstruct_in_a_process_of_its_own(
     for phase in ("load weights", "read", "cut out and crop", "generate views", "fuse"):
         assert phase in ran.err
     assert read_cloud(cloud).points.shape == (100, 3)
-    assert Image.open(preview).size == (5 * 320, 320)
+    assert Image.open(preview).size == (6 * 320, 320)
 
 
 def test_an_error_in_a_process_of_its_own(tiny_weights: Path, tmp_path: Path) -> None:
@@ -169,6 +170,7 @@ def test_targets_that_cannot_be_written(
         ["train", "run", "--steps", "1", "--minutes", "1"],
         ["train", "run"],
         ["evaluate", "folder", "--mask-threshold", "2"],
+        ["evaluate", "folder", "--sampled", "0"],
     ],
 )
 def test_wrong_usage(img2pc, arguments: list[str], tmp_path: Path, monkeypatch) -> None:
@@ -199,7 +201,7 @@ def test_unexpected_errors_are_one_line_too(
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError("out of the blue")
 
-    monkeypatch.setattr("img2pc.pointclouds.write_ply", broken)
+    monkeypatch.setattr("img2pc.batch.write_ply", broken)
     ran = img2pc(
         *("reconstruct", chair_picture, "-o", tmp_path / "cloud.ply"), "--weights", tiny_weights
     )
@@ -235,11 +237,82 @@ def test_evaluate_pairs(img2pc, pairs: Path, tiny_weights: Path) -> None:
     report = json.loads(ran.out)
     assert [case["name"] for case in report["cases"]] == ["chair-a", "mug-b"]
     assert [row["category"] for row in report["means"]] == ["chair", "mug", "furniture", "all"]
-    assert all(len(row["values"]) == 7 for row in report["means"])
+    assert all(len(row["values"]) == len(report["columns"]) for row in report["means"])
+    assert report["sampled"] is None
     table = img2pc("evaluate", pairs, "--weights", tiny_weights, "--limit", 1).out
     for word in ("chair", "furniture", "all"):
         assert word in table
     assert "mug" not in table
+    assert "view 0" not in table  # a pair has no true views
+
+
+def test_evaluate_with_sampled_distances(img2pc, pairs: Path, tiny_weights: Path) -> None:
+    every, sampled, again = (
+        json.loads(img2pc("evaluate", pairs, "--weights", tiny_weights, "--json", *more).out)
+        for more in ([], ["--sampled", 5], ["--sampled", 5])
+    )
+    assert sampled == again
+    assert sampled["sampled"] == 5
+    chamfer = [report["cases"][0]["cloud"]["chamfer"] for report in (every, sampled)]
+    assert chamfer[0] != chamfer[1] == pytest.approx(chamfer[0], rel=0.9)
+
+
+@pytest.fixture(scope="module")
+def training_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three objects with two pictures each, of the size of the tiny weights."""
+    folder = tmp_path_factory.mktemp("training")
+    settings = DataSettings(seed=3, families=("chair", "mug"), surface_points=512)
+    assert list(write_shards(folder, settings, 3, workers=1))[-1] == 3
+    return folder
+
+
+METHODS = ["generator", "mean shape", "retrieval", "oracle"]
+
+
+def test_evaluate_with_baselines(img2pc, training_shards: Path, tiny_weights: Path) -> None:
+    """Measured on the training set itself, retrieval and oracle find the very object."""
+    arguments = ("evaluate", training_shards, "--weights", tiny_weights)
+    ran = img2pc(*arguments, "--baselines", training_shards, "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert len(report["cases"]) == 6 * 4
+    of_all = {row["method"]: row for row in report["means"] if row["category"] == "all"}
+    assert list(of_all) == METHODS
+    columns = report["columns"]
+    figures = {
+        method: dict(zip(columns, row["values"], strict=True)) for method, row in of_all.items()
+    }
+    for method in ("retrieval", "oracle"):
+        assert (figures[method]["Chamfer"], figures[method]["mask IoU"]) == (0.0, 1.0)
+        assert of_all[method]["depth_l1_by_view"] == [0.0] * 8
+    assert figures["mean shape"]["Chamfer"] > 1
+    assert 0 < figures["mean shape"]["mask IoU"] < 1
+
+
+def test_evaluate_prints_baselines_in_the_same_table(
+    img2pc, training_shards: Path, tiny_weights: Path
+) -> None:
+    ran = img2pc(
+        *("evaluate", training_shards, "--weights", tiny_weights, "--limit", 2),
+        *("--baselines", training_shards, "--baselines", training_shards),
+    )
+    assert ran.code == 0, ran.err
+    lines = [line.split() for line in ran.out.splitlines() if line.strip()]
+    oracle = [line for line in lines if line[0] == "oracle"]
+    # A row for each category and all; then mask IoU and depth L1 view by view.
+    perfect = ["1.00", "0.00", "0.00", "0.00", "0.00", "100.00", "100.00", "100.00"]
+    assert oracle[-3] == ["oracle", "2", *perfect]
+    assert oracle[-2:] == [["oracle", *["1.00"] * 8], ["oracle", *["0.00"] * 8]]
+
+
+def test_baselines_that_are_no_data_set(
+    img2pc, pairs: Path, shards: Path, tiny_weights: Path
+) -> None:
+    for folder, complaint in ((pairs, "holds no data set"), (shards, "pictures of 32")):
+        ran = img2pc("evaluate", pairs, "--weights", tiny_weights, "--baselines", folder)
+        assert ran.code == 3
+        assert ran.out == ""
+        assert complaint in ran.err.splitlines()[-1]
 
 
 def test_evaluate_meshes(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:

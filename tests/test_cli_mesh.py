@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +13,22 @@ import pytest
 import trimesh
 from numpy import ndarray
 
-from img2pc import meshing, printability
+from img2pc import meshing
 from img2pc.cloud_files import PointArrays
 from img2pc.data.shapes import Shape
 from img2pc.mesh_files import read_mesh
 from img2pc.pointclouds import PointCloud, write_ply
 from img2pc.reconstruction import Reconstructor
 
-from . import test_cli
+from . import test_cli, test_meshing
 from .test_cli import Ran, assert_one_line, img2pc_process
-from .test_meshing import ball, judge, poisson_in_process, seen
+from .test_meshing import ball, judge, seen
 
 SUFFIXES = [".stl", ".obj", ".ply", ".glb", ".3mf"]
 
 img2pc = test_cli.img2pc  # the fixture
+sparing = test_meshing.sparing  # the fixture, for every test here
 Run = Callable[..., Ran]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def sparing() -> Iterator[None]:
-    """No child process, and walls measured at fewer places."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(meshing, "poisson_surface", poisson_in_process)
-        patch.setattr(printability, "_WALL_SAMPLES", 4000)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -213,11 +205,11 @@ def test_the_best_effort_is_written_loudly(
     assert trimesh.load_mesh(target).body_count == 2
 
 
-def two_of_it(solid: meshing.Manifold) -> meshing.Manifold:
+def two_of_it(solid: meshing.Manifold) -> tuple[meshing.Manifold, float]:
     bodies = sorted(solid.decompose(), key=lambda body: -body.volume())
     if len(bodies) > 1:
-        return solid
-    return bodies[0] + bodies[0].translate((0, 0, 2 * bodies[0].bounding_box()[5] + 1))
+        return solid, 0.0
+    return bodies[0] + bodies[0].translate((0, 0, 2 * bodies[0].bounding_box()[5] + 1)), 0.0
 
 
 # --- reconstruct ----------------------------------------------------------------------------------
@@ -232,7 +224,7 @@ def test_from_a_picture_straight_to_a_solid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same solid as by way of the cloud; untrained weights see no shape, so it is given."""
-    monkeypatch.setattr(Reconstructor, "fuse", lambda self, views: chair_cloud)
+    monkeypatch.setattr(Reconstructor, "fuse", lambda self, views, points: chair_cloud)
     solid = tmp_path / "chair.stl"
     ran = img2pc("reconstruct", chair_picture, "-o", solid, "--weights", tiny_weights)
     assert (ran.code, ran.err) == (0, "")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,18 @@ import trimesh
 from torch.testing import assert_close
 
 from img2pc.cameras import fixed_cameras
+from img2pc.checkpoints import WeightsInfo
 from img2pc.data.dataset import ShardedDataset
 from img2pc.data.shapes import Shape
 from img2pc.errors import BadInputError
 from img2pc.evaluation import (
     SUMMARY_COLUMNS,
+    Case,
     CaseScores,
+    Prediction,
+    as_record,
     evaluate,
+    generator_method,
     list_cases,
     summarise,
 )
@@ -30,6 +37,12 @@ from img2pc.views import Views
 @pytest.fixture(scope="module")
 def reconstructor(tiny_weights: Path) -> Reconstructor:
     return Reconstructor.load(tiny_weights)
+
+
+@pytest.fixture
+def small(reconstructor: Reconstructor) -> WeightsInfo:
+    """What weights for the shards' 32 pixels would say of themselves."""
+    return replace(reconstructor.info, config=replace(reconstructor.info.config, image_size=32))
 
 
 @pytest.fixture
@@ -58,16 +71,16 @@ def test_pairs(pairs: Path, reconstructor: Reconstructor, chair: Shape) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_a_limit_is_kept_and_counted(
-    limit: int, pairs: Path, shards: Path, reconstructor: Reconstructor
+    limit: int, pairs: Path, shards: Path, small: WeightsInfo
 ) -> None:
     for folder, available in ((pairs, 4), (shards, 8)):
-        count, cases = list_cases(folder, reconstructor.info, limit=limit)
+        count, cases = list_cases(folder, small, limit=limit)
         assert count == len(list(cases)) == min(limit, available)
 
 
-def test_shards_agree_with_themselves(shards: Path, reconstructor: Reconstructor) -> None:
+def test_shards_agree_with_themselves(shards: Path, small: WeightsInfo) -> None:
     """The true views of a case give a cloud that lies on its true points."""
-    _, cases = list_cases(shards, reconstructor.info)
+    _, cases = list_cases(shards, small)
     data = ShardedDataset(shards)
     for item, case in enumerate(cases):
         assert case.category == data.category(item)
@@ -105,13 +118,22 @@ def test_folders_of_nothing_are_bad_input(tmp_path: Path, reconstructor: Reconst
         list_cases(tmp_path / "missing", reconstructor.info)
 
 
+def test_shards_of_another_size_are_bad_input(shards: Path, reconstructor: Reconstructor) -> None:
+    with pytest.raises(BadInputError, match="pictures of 32 and views of 32 pixels"):
+        list_cases(shards, reconstructor.info)
+
+
 def test_evaluation_scores_what_reconstruction_gives(
     pairs: Path, chair: Shape, chair_picture: Path, reconstructor: Reconstructor
 ) -> None:
     reported: list[CaseScores] = []
     _, cases = list_cases(pairs, reconstructor.info, limit=2)
-    results = evaluate(reconstructor, cases, reported.append)
+    results = evaluate({"ours": generator_method(reconstructor)}, cases, report=reported.append)
     assert results == reported
+    assert [(result.method, result.name) for result in results] == [
+        ("ours", "chair-a"),
+        ("ours", "chair-b"),
+    ]
     cloud = reconstructor(chair_picture).cloud
     expected = compare_clouds(cloud.points.double().numpy(), chair.vertices)
     assert results[0].cloud.predicted_to_true == pytest.approx(expected.predicted_to_true, rel=1e-3)
@@ -126,14 +148,72 @@ def test_a_generator_that_sees_nothing_scores_the_worst(
     torch.nn.init.constant_(generator.mask_head.bias, -20.0)
     blind = Reconstructor(generator, reconstructor.info)
     _, cases = list_cases(pairs, blind.info, limit=1)
-    (result,) = evaluate(blind, cases)
+    (result,) = evaluate({"blind": generator_method(blind)}, cases)
     assert result.cloud == CloudScores(100.0, 100.0, (0.0, 0.0, 0.0))
 
 
-def scores(category: str, distance: float, iou: float | None) -> CaseScores:
-    depth = None if iou is None else 10 * iou
+def truth(cases: list[Case]) -> list[Prediction]:
+    """A method that knows: the true points, a hundredth of them; the true views."""
+    assert all(case.views for case in cases)
+    return [Prediction(case.points[::100], case.views) for case in cases]
+
+
+def nothing(cases: list[Case]) -> list[Prediction]:
+    blank = Views(
+        cases[0].views.coordinates + 0.25, torch.full_like(cases[0].views.mask_logits, -9)
+    )
+    return [Prediction(np.zeros((0, 3)), blank) for _ in cases]
+
+
+def test_methods_are_measured_on_the_same_cases(shards: Path, small: WeightsInfo) -> None:
+    _, cases = list_cases(shards, small, limit=3)
+    results = evaluate({"truth": truth, "nothing": nothing}, cases)
+    names = [f"{shards.name}/{item}" for item in (0, 3, 7)]
+    assert [(result.method, result.name) for result in results] == [
+        *(("truth", name) for name in names),
+        *(("nothing", name) for name in names),
+    ]
+    for result in results[:3]:
+        assert (result.mask_iou, result.depth_l1) == (1.0, 0.0)
+        assert (result.mask_iou_by_view, result.depth_l1_by_view) == ((1.0,) * 8, (0.0,) * 8)
+        assert result.cloud.predicted_to_true == 0
+    assert results[3].mask_iou_by_view == (0.0,) * 8
+    assert results[3].depth_l1_by_view == pytest.approx((25.0,) * 8, rel=1e-3)
+
+
+def test_samples_depend_on_the_name_of_the_case_only(shards: Path, small: WeightsInfo) -> None:
+    def distances(limit: int | None, sampled: int | None) -> dict[str, float]:
+        _, cases = list_cases(shards, small, limit=limit)
+        results = evaluate({"truth": truth}, cases, sampled)
+        return {result.name: result.cloud.true_to_predicted for result in results}
+
+    every, few, exact = distances(None, 20), distances(2, 20), distances(None, None)
+    assert few.items() <= every.items()
+    assert all(every[name] != exact[name] for name in exact)
+    assert every == pytest.approx(exact, rel=0.5)
+
+
+def test_the_record_is_json_and_names_its_columns(shards: Path, small: WeightsInfo) -> None:
+    _, cases = list_cases(shards, small, limit=2)
+    results = evaluate({"truth": truth, "nothing": nothing}, cases, 200)
+    record = json.loads(json.dumps(as_record(results, 200)))
+    assert record["sampled"] == 200
+    assert record["columns"] == list(SUMMARY_COLUMNS)
+    last = record["cases"][-1]
+    assert last["method"] == "nothing"
+    assert last["cloud"]["chamfer"] == 200.0
+    assert len(last["mask_iou_by_view"]) == len(last["depth_l1_by_view"]) == 8
+    of_all = [row for row in record["means"] if row["category"] == "all"]
+    assert [row["method"] for row in of_all] == ["truth", "nothing"]
+    assert dict(zip(record["columns"], of_all[1]["values"], strict=True))["Chamfer"] == 200.0
+
+
+def scores(category: str, distance: float, iou: float | None, method: str = "ours") -> CaseScores:
+    depth = by_view = None
+    if iou is not None:
+        depth, by_view = 10 * iou, (iou, 2 * iou)
     cloud = CloudScores(distance, 2 * distance, (distance, 10.0, 20.0))
-    return CaseScores("name", category, cloud, iou, depth)
+    return CaseScores(method, "name", category, cloud, iou, depth, by_view, by_view)
 
 
 def test_summaries_are_means_over_cases() -> None:
@@ -153,9 +233,32 @@ def test_summaries_are_means_over_cases() -> None:
         ("all", 4),
     ]
     values = {row.category: row.values for row in rows}
-    assert values["chair"] == (None, None, 3.0, 6.0, 3.0, 10.0, 20.0)
-    assert values["furniture"] == (0.75, 7.5, 4.0, 8.0, 4.0, 10.0, 20.0)
-    assert values["all"] == (0.625, 6.25, 3.25, 6.5, 3.25, 10.0, 20.0)
+    assert values["chair"] == (None, None, 3.0, 6.0, 9.0, 3.0, 10.0, 20.0)
+    assert values["furniture"] == (0.75, 7.5, 4.0, 8.0, 12.0, 4.0, 10.0, 20.0)
+    assert values["all"] == (0.625, 6.25, 3.25, 6.5, 9.75, 3.25, 10.0, 20.0)
+    by_view = {row.category: row.mask_iou_by_view for row in rows}
+    assert by_view["chair"] is None
+    assert by_view["all"] == (0.625, 1.25)
+    assert rows[-1].depth_l1_by_view == (0.625, 1.25)
+
+
+def test_summaries_keep_methods_apart_and_in_order() -> None:
+    results = [
+        scores(category, distance, None, method)
+        for method, distance in (("ours", 1.0), ("mean shape", 5.0))
+        for category in ("mug", "lamp")
+    ]
+    rows = [(row.category, row.method, row.count, row.values[2]) for row in summarise(results)]
+    assert rows == [
+        ("lamp", "ours", 1, 1.0),
+        ("lamp", "mean shape", 1, 5.0),
+        ("mug", "ours", 1, 1.0),
+        ("mug", "mean shape", 1, 5.0),
+        ("furniture", "ours", 1, 1.0),
+        ("furniture", "mean shape", 1, 5.0),
+        ("all", "ours", 2, 1.0),
+        ("all", "mean shape", 2, 5.0),
+    ]
 
 
 def test_a_summary_without_furniture_has_no_furniture_row() -> None:
@@ -169,6 +272,7 @@ def test_convention_summary_columns() -> None:
         "depth L1",
         "pred→GT",
         "GT→pred",
+        "Chamfer",
         "F@1%",
         "F@2%",
         "F@5%",
@@ -178,7 +282,7 @@ def test_convention_summary_columns() -> None:
 def test_views_of_a_batch_are_fused_apart(
     reconstructor: Reconstructor, chair_picture: Path
 ) -> None:
-    crop = torch.from_numpy(reconstructor(chair_picture).crop.copy())
+    crop = torch.from_numpy(reconstructor(chair_picture).cut_out.crop.copy())
     views = reconstructor.views(torch.stack([crop, crop.flip(1), crop]))
     clouds = [reconstructor.fuse(views, item) for item in range(3)]
     assert_close(clouds[0].points, clouds[2].points)

@@ -6,10 +6,18 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
-from img2pc.cameras import fixed_cameras
+from img2pc.cameras import fixed_cameras, pixel_grid
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.solids import box
-from img2pc.fusion import _flying, fuse, points_from_views
+from img2pc.fusion import (
+    _flying,
+    _highest_around,
+    _normals,
+    _padded,
+    _patches,
+    fuse,
+    points_from_views,
+)
 from img2pc.pointclouds import PointCloud
 from img2pc.views import Views, views_from_depth
 
@@ -95,10 +103,38 @@ def test_pixels_between_two_surfaces_are_dropped_and_thin_lines_kept() -> None:
     depth[:, 2:10, 5] = 1.0  # what a network draws across a step
     logits[:, 12, 2:14] = torch.inf  # a bar one pixel thick
     depth[:, 12] = 1.0
-    flying = _flying(views_from_depth(depth, logits))
+    views = views_from_depth(depth, logits)
+    pixel = views.mask.flatten().nonzero()[:, 0]
+    flying = torch.zeros(8, 16, 16, dtype=torch.bool)
+    flying.view(-1)[pixel] = _flying(
+        _patches(_padded(views.depth[None], views.mask), pixel)[0], 4 / 16
+    )
     assert flying[0].nonzero().unique(dim=0)[:, 1].unique().tolist() == [5]
     assert flying[0, 3:9, 5].all()
     assert not flying[0, 12].any()
+
+
+def test_normals_of_a_tilted_plane_beside_another_surface() -> None:
+    """z = 1 + x / 2 - y / 4, at the edge of something nearer, seen by view 0."""
+    grid = pixel_grid(16)
+    depth = (1 + grid[..., 0] / 2 - grid[..., 1] / 4).expand(8, 16, 16).clone()
+    depth[:, :, 8:] = 0.6
+    views = views_from_depth(depth, torch.full((8, 16, 16), torch.inf))
+    pixel = torch.arange(16 * 16).view(16, 16)[:, :8].flatten()
+    normals = _normals(
+        _patches(_padded(views.coordinates.movedim(-1, 0), views.mask), pixel), 2 / 16
+    )
+    expected = torch.tensor([0.5, -0.25, -1.0]) / 1.3125**0.5
+    assert_close(normals, expected[:, None].expand(3, len(pixel)), atol=0.005, rtol=0)
+
+
+def test_lone_pixels_face_their_camera() -> None:
+    logits = torch.full((8, 4, 4), -torch.inf)
+    logits[:, 1, 1] = torch.inf
+    cameras = fixed_cameras(4)
+    cloud = fuse(views_from_depth(torch.ones(8, 4, 4), logits), cameras)
+    assert len(cloud) > 0
+    assert_close(cloud.normals, -cameras.forward[cloud.view_index])
 
 
 def test_empty_masks_give_an_empty_cloud() -> None:
@@ -124,3 +160,10 @@ def test_points_from_views_gradient() -> None:
         return points_from_views(Views(values, mask), fixed_cameras(2))
 
     assert torch.autograd.gradcheck(points, (coordinates.requires_grad_(),))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_the_highest_around_is_max_pooling(size: int) -> None:
+    values = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.max_pool2d(values[:, None], 3, 1, 1)[:, 0]
+    assert torch.equal(_highest_around(values), expected)

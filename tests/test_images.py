@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageCms
 from torch.testing import assert_close
 
+from img2pc import images
 from img2pc.errors import BadInputError
-from img2pc.images import crop_to_foreground, network_input, read_image, with_foreground_alpha
+from img2pc.images import (
+    LONGEST_SIDE,
+    crop_to_foreground,
+    has_real_alpha,
+    network_input,
+    read_image,
+    read_mask,
+)
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -74,6 +85,25 @@ def test_transparent_palette_entries_are_transparent(tmp_path: Path) -> None:
     assert read_image(tmp_path / "picture.png")[0].tolist() == [[10, 20, 30, 0], [40, 50, 60, 255]]
 
 
+def test_an_opaque_palette_is_opaque(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1), 1)
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(tmp_path / "picture.gif")
+    assert read_image(tmp_path / "picture.gif")[0, 0].tolist() == [40, 50, 60, 255]
+
+
+def test_a_transparent_colour_is_transparent(tmp_path: Path) -> None:
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((0, 0), (9, 8, 7))
+    image.save(tmp_path / "picture.png", transparency=(9, 8, 7))
+    assert read_image(tmp_path / "picture.png")[0].tolist() == [[9, 8, 7, 0], [1, 2, 3, 255]]
+
+
+def test_colours_under_transparent_pixels_stay_straight(tmp_path: Path) -> None:
+    Image.new("RGBA", (3, 3), (200, 100, 50, 1)).save(tmp_path / "picture.png")
+    assert read_image(tmp_path / "picture.png")[1, 1].tolist() == [200, 100, 50, 1]
+
+
 def test_cmyk_is_read(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=95)
     assert np.abs(read_image(tmp_path / "print.jpg")[4, 4] - np.array([255, 0, 0, 255])).max() < 10
@@ -85,7 +115,37 @@ def test_16_bit_greys_are_scaled_not_clipped(tmp_path: Path) -> None:
     assert read_image(tmp_path / "depth.png")[0, :, 0].tolist() == [0, 1, 100, 255]
 
 
-@pytest.mark.parametrize("values", [[0, 257, 25700, 65535], [0, 1, 100, 255]])
+def test_big_endian_16_bit_greys_are_scaled_too(tmp_path: Path) -> None:
+    values = np.array([[0, 257, 25700, 65535]], dtype=">u2")
+    Image.frombytes("I;16B", (4, 1), values.tobytes()).save(tmp_path / "depth.tiff")
+    assert read_image(tmp_path / "depth.tiff")[0, :, 0].tolist() == [0, 1, 100, 255]
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16_bit_colours_are_scaled_not_clipped(channels: int, tmp_path: Path) -> None:
+    values = np.array([25700, 257, 65535, 51400], dtype=">u2")[:channels]
+    (tmp_path / "deep.png").write_bytes(png_of_one_16_bit_pixel(values))
+    expected = {2: [100, 100, 100, 1], 3: [100, 1, 255, 255], 4: [100, 1, 255, 200]}
+    assert read_image(tmp_path / "deep.png")[0, 0].tolist() == expected[channels]
+
+
+def png_of_one_16_bit_pixel(channels: ndarray) -> bytes:
+    """Pillow reads such files and does not write them."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    colour_type = {2: 4, 3: 2, 4: 6}[len(channels)]
+    header = struct.pack(">IIBBBBB", 1, 1, 16, colour_type, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + channels.tobytes())
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize(
+    "values", [[0, 257, 25700, 65535], [0, 1, 100, 255], [0, 10**6, 10**8, 255 * 10**6]]
+)
 def test_32_bit_greys_are_scaled_not_clipped(values: list[int], tmp_path: Path) -> None:
     Image.fromarray(np.array([values], dtype=np.int32)).save(tmp_path / "depth.tiff")
     assert read_image(tmp_path / "depth.tiff")[0, :, 0].tolist() == [0, 1, 100, 255]
@@ -97,10 +157,137 @@ def test_float_greys_are_scaled_by_their_maximum(tmp_path: Path) -> None:
     assert read_image(tmp_path / "depth.tiff")[0, :, 0].tolist() == [0, 153, 255, 0]
 
 
-def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tiff"])
+def test_the_first_frame_of_an_animation_is_read(suffix: str, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE)]
-    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
-    assert read_image(tmp_path / "film.gif")[0, 0].tolist() == [255, 0, 0, 255]
+    film = tmp_path / f"film.{suffix}"
+    exact = {"lossless": True} if suffix == "webp" else {}
+    frames[0].save(film, save_all=True, append_images=frames[1:], **exact)
+    assert read_image(film)[0, 0].tolist() == [255, 0, 0, 255]
+
+
+def swapped_profile() -> bytes:
+    """An ICC profile like sRGB whose red is blue and whose blue is red."""
+    red, green, blue = (0.436, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)
+
+    def xyz(values: tuple[float, ...]) -> bytes:
+        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(65536 * value) for value in values))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(2.2 * 256))
+    tags = {
+        b"wtpt": xyz((0.9642, 1.0, 0.8249)),
+        **{b"rXYZ": xyz(blue), b"gXYZ": xyz(green), b"bXYZ": xyz(red)},
+        **{b"rTRC": curve, b"gTRC": curve, b"bTRC": curve},
+    }
+    position, table, content = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for name, tag in tags.items():
+        table += name + struct.pack(">II", position + len(content), len(tag))
+        content += tag
+    header = struct.pack(
+        ">I4sI4s4s4s", position + len(content), b"", 0x02400000, b"mntr", b"RGB ", b"XYZ "
+    )
+    header = header.ljust(36, b"\0") + b"acsp" + bytes(28)
+    illuminant = struct.pack(">3i", *(round(65536 * value) for value in (0.9642, 1.0, 0.8249)))
+    return (header + illuminant).ljust(128, b"\0") + table + content
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
+def test_embedded_profiles_are_converted_to_srgb(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    Image.new("RGB", (16, 16), RED).save(path, icc_profile=swapped_profile())
+    assert np.abs(read_image(path)[8, 8].astype(int) - [0, 0, 255, 255]).max() <= 6
+
+
+def test_alpha_and_palettes_survive_the_profile(tmp_path: Path) -> None:
+    Image.new("RGBA", (4, 4), (*RED, 40)).save(tmp_path / "a.png", icc_profile=swapped_profile())
+    assert np.abs(read_image(tmp_path / "a.png")[0, 0].astype(int) - [0, 0, 255, 40]).max() <= 2
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([255, 0, 0])
+    palette.save(tmp_path / "p.png", icc_profile=swapped_profile())
+    assert np.abs(read_image(tmp_path / "p.png")[0, 0].astype(int) - [0, 0, 255, 255]).max() <= 2
+
+
+def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (4, 4), (12, 130, 250)).save(tmp_path / "photo.png", icc_profile=profile)
+    assert (
+        np.abs(read_image(tmp_path / "photo.png")[0, 0].astype(int) - [12, 130, 250, 255]).max()
+        <= 1
+    )
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("profile", [b"rubbish", swapped_profile()[:140], swapped_profile()])
+def test_profiles_that_are_broken_or_of_another_colour_space_are_ignored(
+    mode: str, profile: bytes, tmp_path: Path
+) -> None:
+    colours = {"L": 77, "RGB": (77, 77, 77), "CMYK": (178, 178, 178, 0)}
+    Image.new(mode, (8, 8), colours[mode]).save(tmp_path / "photo.tiff", icc_profile=profile)
+    if (mode, profile) != ("RGB", swapped_profile()):
+        assert read_image(tmp_path / "photo.tiff")[4, 4].tolist() == [77, 77, 77, 255]
+
+
+def test_cie_lab_is_read(tmp_path: Path) -> None:
+    """L* 53.2, a* 80.1, b* 67.2 is roughly sRGB's red; Pillow itself cannot show it."""
+    Image.new("LAB", (4, 4), (136, 128 + 80, 128 + 67)).save(tmp_path / "lab.tiff")
+    assert np.abs(read_image(tmp_path / "lab.tiff")[0, 0].astype(int) - [255, 0, 0, 255]).max() < 12
+
+
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="img2pc[heic] is not installed")
+    pixels = np.zeros((48, 64, 3), dtype=np.uint8)
+    pixels[:, :32] = RED
+    pixels[:, 32:] = BLUE
+    heic = pillow_heif.from_pillow(Image.fromarray(pixels))
+    try:
+        heic.save(tmp_path / "photo.heic", quality=90)
+    except (RuntimeError, ValueError) as error:
+        pytest.skip(f"this pillow-heif cannot write HEIC: {error}")
+    rgba = read_image(tmp_path / "photo.heic")
+    assert rgba.shape == (48, 64, 4)
+    assert np.abs(rgba[24, 8].astype(int) - [255, 0, 0, 255]).max() < 12
+    assert np.abs(rgba[24, 56].astype(int) - [0, 0, 255, 255]).max() < 12
+    with (tmp_path / "photo.heic").open("rb") as stream:
+        assert np.array_equal(read_image(stream), rgba)
+    content = (tmp_path / "photo.heic").read_bytes()
+    for length in (16, 100, len(content) // 2):
+        (tmp_path / "broken.heic").write_bytes(content[:length])
+        with pytest.raises(BadInputError, match=r"broken\.heic"):
+            read_image(tmp_path / "broken.heic")
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_heic_without_the_extra_says_what_to_install(
+    brand: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: None)
+    images._heic_registered.cache_clear()
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(12))
+    try:
+        with pytest.raises(BadInputError, match=r"pip install 'img2pc\[heic\]'"):
+            read_image(tmp_path / "photo.heic")
+    finally:
+        images._heic_registered.cache_clear()
+
+
+def test_avif_is_read(tmp_path: Path) -> None:
+    Image.new("RGBA", (32, 32), (200, 30, 60, 255)).save(tmp_path / "photo.avif", quality=90)
+    rgba = read_image(tmp_path / "photo.avif")
+    assert np.abs(rgba[16, 16].astype(int) - [200, 30, 60, 255]).max() < 10
+
+
+def test_pictures_are_read_from_streams_and_pipes(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (5, 4), RED).save(buffer, "PNG")
+    buffer.seek(0)
+    assert read_image(buffer)[3, 4].tolist() == [255, 0, 0, 255]
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as sink:
+        sink.write(buffer.getvalue())
+    with os.fdopen(reading, "rb") as source:
+        assert read_image(source)[3, 4].tolist() == [255, 0, 0, 255]
+    with pytest.raises(BadInputError, match="the picture is not an image"):
+        read_image(io.BytesIO(b"not a picture"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n"])
@@ -143,96 +330,76 @@ def test_pictures_too_large_for_a_photo_are_bad_input(
         read_image(tmp_path / "bomb.png")
 
 
-# --- Foreground -----------------------------------------------------------------------------------
+def test_a_jpeg_may_have_twice_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reduced while it is decoded, and telephones make them of 108 megapixels."""
+    Image.new("L", (15, 20)).save(tmp_path / "photo.jpg")
+    Image.new("L", (21, 20)).save(tmp_path / "bomb.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    assert read_image(tmp_path / "photo.jpg").shape == (20, 15, 4)
+    with pytest.raises(BadInputError, match="too large"):
+        read_image(tmp_path / "bomb.jpg")
 
 
-def disc(radius: float, size: int = 200) -> ndarray:
-    row, column = np.mgrid[:size, :size] + 0.5 - size / 2
-    return np.hypot(row, column) < radius
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_large_pictures_are_reduced(suffix: str, tmp_path: Path) -> None:
+    large = Image.new("RGB", (5000, 1000), BLUE)
+    large.paste(RED, (0, 0, 2500, 1000))
+    large.save(tmp_path / f"large.{suffix}")
+    rgba = read_image(tmp_path / f"large.{suffix}")
+    assert max(rgba.shape) == LONGEST_SIDE
+    assert abs(rgba.shape[0] - LONGEST_SIDE / 5) <= 1
+    assert rgba[9, 9, 0] > 250
+    assert rgba[9, -9, 2] > 250
 
 
-def opaque(rgb: ndarray) -> ndarray:
-    return np.concatenate([rgb, np.full_like(rgb[..., :1], 255)], -1)
+# --- Masks ----------------------------------------------------------------------------------------
 
 
-def painted(background: int, *layers: tuple[ndarray, tuple[int, int, int]]) -> ndarray:
-    rgb = np.full((200, 200, 3), background, dtype=np.uint8)
-    for mask, colour in layers:
-        rgb[mask] = colour
-    return rgb
+def half_white(mode: str, size: tuple[int, int]) -> Image.Image:
+    """Black at the left, white at the right, by the channel that counts."""
+    left, right = {"L": (0, 255), "1": (0, 1), "RGB": ((0,) * 3, (255,) * 3)}.get(
+        mode, ((90, 90, 90, 0), (90, 90, 90, 255))
+    )
+    mask = Image.new(mode, size, left)
+    mask.paste(right, (size[0] // 2, 0, *size))
+    return mask
 
 
-def iou(alpha: ndarray, mask: ndarray) -> float:
-    found = alpha > 127
-    return float((found & mask).sum() / (found | mask).sum())
+@pytest.mark.parametrize("mode", ["L", "1", "RGB", "RGBA"])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_masks_are_read_and_brought_to_the_pictures_size(
+    mode: str, scale: int, tmp_path: Path
+) -> None:
+    half_white(mode, (20 * scale, 10 * scale)).save(tmp_path / "mask.png")
+    mask = read_mask(tmp_path / "mask.png", (10, 20))
+    assert mask.shape == (10, 20)
+    assert mask[:, :9].max() == 0
+    assert mask[:, 11:].min() == 255
 
 
-def test_alpha_of_the_picture_is_kept() -> None:
-    rgba = rectangle(30, 30, 5, 5, (10, 10))
-    rgba[6, 6, 3] = 77
-    assert np.array_equal(with_foreground_alpha(rgba), rgba)
+def test_rounding_of_a_side_is_no_other_shape(tmp_path: Path) -> None:
+    half_white("L", (1000, 667)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png", (66, 100)).shape == (66, 100)
 
 
-@pytest.mark.parametrize("quality", [None, 90, 75])
-def test_a_coloured_disc_is_cut_out_of_grey(quality: int | None) -> None:
-    rgb = painted(180, (disc(60), (200, 60, 40)))
-    if quality is not None:
-        buffer = io.BytesIO()
-        Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
-        rgb = np.asarray(Image.open(buffer))
-    cut = with_foreground_alpha(opaque(rgb))
-    assert iou(cut[..., 3], disc(60)) > 0.97
-    assert np.array_equal(cut[..., :3], rgb)
+def test_masks_of_another_shape_or_of_nothing_are_bad_input(tmp_path: Path) -> None:
+    half_white("L", (10, 20)).save(tmp_path / "mask.png")
+    with pytest.raises(BadInputError, match=r"10 × 20.*20 × 10"):
+        read_mask(tmp_path / "mask.png", (10, 20))
+    Image.new("L", (20, 10), 100).save(tmp_path / "mask.png")
+    with pytest.raises(BadInputError, match="no white part"):
+        read_mask(tmp_path / "mask.png", (10, 20))
+    with pytest.raises(BadInputError, match="does not exist"):
+        read_mask(tmp_path / "missing.png", (10, 20))
 
 
-def test_sensor_noise_on_the_background_is_no_foreground() -> None:
-    noise = np.random.default_rng(0).normal(0, 4, (200, 200, 3))
-    rgb = painted(128, (disc(60), (20, 60, 140))) + noise
-    cut = with_foreground_alpha(opaque(rgb.clip(0, 255).astype(np.uint8)))
-    assert iou(cut[..., 3], disc(60)) > 0.97
-
-
-def test_the_hole_of_a_ring_is_background() -> None:
-    ring = disc(60) & ~disc(30)
-    cut = with_foreground_alpha(opaque(painted(255, (ring, (50, 50, 50)))))
-    assert iou(cut[..., 3], ring) > 0.97
-
-
-def test_a_nearly_white_part_on_white_is_kept() -> None:
-    rgb = painted(255, (disc(60), (50, 50, 50)), (disc(30), (248, 248, 248)))
-    cut = with_foreground_alpha(opaque(rgb))
-    assert iou(cut[..., 3], disc(60)) > 0.97
-
-
-def test_an_object_that_touches_the_border_is_cut_out() -> None:
-    mask = np.zeros((200, 200), dtype=bool)
-    mask[100:, 90:110] = True
-    cut = with_foreground_alpha(opaque(painted(230, (mask, (30, 90, 30)))))
-    assert iou(cut[..., 3], mask) > 0.9
-
-
-def test_a_border_that_is_not_flat_is_refused() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
-    with pytest.raises(BadInputError, match="no flat background"):
-        with_foreground_alpha(opaque(noise))
-    gradient = np.linspace(0, 255, 60).astype(np.uint8)[None, :, None] * np.ones((60, 1, 3), "u1")
-    with pytest.raises(BadInputError, match="no flat background"):
-        with_foreground_alpha(opaque(gradient))
-
-
-@pytest.mark.filterwarnings("error")  # nothing but one line on stderr
-@pytest.mark.parametrize("alpha", [0, 100, 255])
-def test_a_picture_of_nothing_is_refused(alpha: int) -> None:
-    blank = np.full((50, 50, 4), 200, dtype=np.uint8)
-    blank[..., 3] = alpha
-    with pytest.raises(BadInputError, match="no foreground"):
-        with_foreground_alpha(blank)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
-def test_the_smallest_blank_pictures_are_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(BadInputError, match="no foreground"):
-        with_foreground_alpha(np.full((*shape, 4), 255, dtype=np.uint8))
+@pytest.mark.parametrize(
+    ("transparent", "expected"), [(0, False), (1, False), (20, True), (9999, True), (10000, False)]
+)
+def test_rounded_corners_are_no_alpha(transparent: int, expected: bool) -> None:
+    rgba = np.full((100, 100, 4), 255, dtype=np.uint8)
+    rgba.reshape(-1, 4)[:transparent, 3] = 0
+    assert has_real_alpha(rgba) is expected
 
 
 # --- Crop -----------------------------------------------------------------------------------------

@@ -8,7 +8,13 @@ import torch
 from numpy import ndarray
 from torch.testing import assert_close
 
-from img2pc.losses import depth_error, mask_iou, view_losses
+from img2pc.losses import (
+    depth_error,
+    depth_error_by_view,
+    mask_iou,
+    mask_iou_by_view,
+    view_losses,
+)
 from img2pc.metrics import F_SCORE_THRESHOLDS, compare_clouds
 from img2pc.views import Views, views_from_depth
 
@@ -102,6 +108,18 @@ def test_items_of_a_batch_are_measured_apart() -> None:
     assert mask_iou(both, true).tolist() == [1.0, 1.0]
 
 
+def test_views_are_measured_apart() -> None:
+    """View 0: one of three pixels, depth off by 0.1 and 0.3; view 1: perfect; view 2: missed."""
+    first = one_view([9.0, -9.0, 9.0, -9.0], [1.0, 1.4, 7.0, 7.0])
+    missed = one_view([-9.0, -9.0, 9.0, -9.0], [0.9, 1.1, 7.0, 7.0])
+    predicted = Views(*(torch.cat(three, 1) for three in zip(first, TRUE, missed, strict=True)))
+    true = Views(*(value.repeat_interleave(3, 1) for value in TRUE))
+    assert mask_iou_by_view(predicted, true)[0].tolist() == pytest.approx([1 / 3, 1.0, 0.0])
+    assert depth_error_by_view(predicted, true)[0].tolist() == pytest.approx([0.2, 0.0, 0.0])
+    assert mask_iou(predicted, true).tolist() == pytest.approx([3 / 8])
+    assert depth_error(predicted, true).tolist() == pytest.approx([0.4 / 6])
+
+
 # --- Clouds ---------------------------------------------------------------------------------------
 
 
@@ -151,3 +169,56 @@ def test_an_empty_prediction_scores_the_worst() -> None:
     scores = compare_clouds(np.zeros((0, 3)), np.zeros((1, 3)))
     assert (scores.predicted_to_true, scores.true_to_predicted) == (100.0, 100.0)
     assert scores.f_scores == (0.0, 0.0, 0.0)
+
+
+def test_chamfer_is_the_sum_of_both_directions() -> None:
+    """Predicted → true: 0.1 and 0.3, a mean of 0.2; true → predicted: 0.1."""
+    predicted, true = np.array([[0.1, 0, 0], [0, 0.3, 0]]), np.zeros((1, 3))
+    scores = compare_clouds(predicted, true)
+    assert scores.predicted_to_true == pytest.approx(20.0)
+    assert scores.true_to_predicted == pytest.approx(10.0)
+    assert scores.chamfer == pytest.approx(30.0)
+
+
+# 0.01, 0.02 … 0.08 from the origin.
+LADDER = np.stack([np.arange(1, 9) / 100, np.zeros(8), np.zeros(8)], -1)
+
+
+def test_a_sample_is_drawn_without_replacement() -> None:
+    """As many points as there are, or more, are all of them: 4.5 on average."""
+    for sampled in (8, 200):
+        scores = compare_clouds(np.zeros((1, 3)), LADDER, sampled)
+        assert scores.true_to_predicted == pytest.approx(4.5)
+        assert scores.predicted_to_true == pytest.approx(1.0)
+
+
+def test_each_direction_is_sampled() -> None:
+    """One point of eight: a whole number; all are drawn by some seed, the same seed agrees."""
+    origin = np.zeros((1, 3))
+    there = [compare_clouds(LADDER, origin, 1, seed).predicted_to_true for seed in range(60)]
+    back = [compare_clouds(origin, LADDER, 1, seed).true_to_predicted for seed in range(60)]
+    for distances in (there, back):
+        assert {round(distance, 6) for distance in distances} == {1, 2, 3, 4, 5, 6, 7, 8}
+    assert there[7] == compare_clouds(LADDER, origin, 1, 7).predicted_to_true
+    assert compare_clouds(LADDER, origin, 1, 3).true_to_predicted == pytest.approx(1.0)
+
+
+def test_sampled_points_look_among_all_points_of_the_other_cloud() -> None:
+    cloud = np.random.default_rng(0).random((500, 3))
+    scores = compare_clouds(cloud, cloud[::-1], 200)
+    assert scores.chamfer == 0
+
+
+def test_f_scores_are_over_all_points_whatever_is_sampled() -> None:
+    origin = np.zeros((1, 3))
+    assert (
+        compare_clouds(origin, LADDER, 1, seed=0).f_scores
+        == compare_clouds(origin, LADDER, 1, seed=1).f_scores
+        == compare_clouds(origin, LADDER).f_scores
+    )
+
+
+def test_one_seed_samples_the_same_true_points_for_every_prediction() -> None:
+    alone, twice = np.zeros((1, 3)), np.zeros((2, 3))
+    first, second = (compare_clouds(each, LADDER, 3, seed=5) for each in (alone, twice))
+    assert first.true_to_predicted == second.true_to_predicted

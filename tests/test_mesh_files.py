@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import trimesh
 
+from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
-from img2pc.files import MESH_SUFFIXES
 from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_mesh
 
 METRE_SUFFIXES = (".ply", ".glb")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from img2pc import __version__
 
 from .conftest import ROOT
 
@@ -38,6 +39,7 @@ def test_the_installed_wheel_reconstructs_the_examples(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "img2pc/weights/img2pc.safetensors" in names
     assert "img2pc/weights/README.md" in names
+    assert "img2pc/py.typed" in names
     assert not [name for name in names if name.startswith(("tests", "weights", "examples"))]
 
     venv = tmp_path / "venv"
@@ -51,9 +53,8 @@ def test_the_installed_wheel_reconstructs_the_examples(tmp_path: Path) -> None:
     (site_packages / "dependencies.pth").write_text("\n".join(paths))
 
     img2pc = python.parent / "img2pc"
-    declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert declared is not None
-    assert run(img2pc, "--version", cwd=tmp_path).strip() == declared[1]
+    assert run(img2pc, "--version", cwd=tmp_path).strip() == __version__
+    assert wheel.name.startswith(f"img2pc-{__version__}-")
 
     examples = sorted((ROOT / "examples").glob("*.png"))
     assert len(examples) == 6

@@ -9,6 +9,7 @@ from PIL import Image
 
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError
+from img2pc.foreground import Foreground
 from img2pc.pointclouds import PointCloud
 from img2pc.preview import draw_cloud, write_preview
 
@@ -73,20 +74,36 @@ def one_point() -> PointCloud:
     return PointCloud(torch.zeros(1, 3), normal, torch.zeros(1, dtype=torch.int64), torch.ones(1))
 
 
-def test_a_preview_is_the_crop_and_four_sides(tmp_path: Path) -> None:
-    crop = np.zeros((32, 32, 4), dtype=np.uint8)
-    crop[:, 16:] = (255, 0, 0, 255)
-    write_preview(tmp_path / "preview.png", crop, one_point(), size=64)
+def picture(method: str) -> Foreground:
+    """The right half is the object; it is red, and what is left is blue."""
+    rgba = np.zeros((32, 32, 4), dtype=np.uint8)
+    rgba[:, :16] = (0, 0, 255, 0)
+    rgba[:, 16:] = (255, 0, 0, 255)
+    return Foreground(rgba, method, ())
+
+
+@pytest.mark.parametrize(("method", "left"), [("alpha", [255, 255, 255]), ("border", [0, 0, 255])])
+def test_a_preview_is_the_picture_its_mask_and_four_sides(
+    method: str, left: list[int], tmp_path: Path
+) -> None:
+    write_preview(tmp_path / "preview.png", picture(method), one_point(), size=64)
     image = np.asarray(Image.open(tmp_path / "preview.png"))
-    assert image.shape == (64, 5 * 64, 3)
-    assert image[32, 5].tolist() == [255, 255, 255]  # transparent is white
+    assert image.shape == (64, 6 * 64, 3)
+    assert image[32, 5].tolist() == left
     assert image[32, 60].tolist() == [255, 0, 0]
-    drawn = [bool(image[32, panel * 64 + 32].max() < 255) for panel in range(1, 5)]
+    assert image[32, 64 + 5].tolist() == [0, 0, 0]
+    assert image[32, 64 + 60].tolist() == [255, 255, 255]
+    drawn = [bool(image[32, panel * 64 + 32].max() < 255) for panel in range(2, 6)]
     assert drawn == [True, False, False, True]  # the point faces +Z, a little to -X
+
+
+def test_a_wide_picture_is_shown_whole(tmp_path: Path) -> None:
+    wide = Foreground(np.full((10, 40, 4), 255, dtype=np.uint8), "none", ())
+    write_preview(tmp_path / "preview.png", wide, one_point(), size=64)
+    panel = np.asarray(Image.open(tmp_path / "preview.png"))[:, :64]
+    assert (panel == 255).all(-1).sum() == 64 * 16
 
 
 def test_a_preview_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="cannot write"):
-        write_preview(
-            tmp_path / "missing" / "preview.png", np.zeros((8, 8, 4), np.uint8), one_point()
-        )
+        write_preview(tmp_path / "missing" / "preview.png", picture("alpha"), one_point())

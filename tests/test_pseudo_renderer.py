@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from img2pc.cameras import OrthographicCameras, cameras_towards_centre, fixed_cameras, transform
+from img2pc.choices import Renderer
 from img2pc.data.dataset import sample_surface
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.shapes import Part as ShapePart
@@ -19,7 +20,7 @@ from img2pc.data.shapes import Shape, assemble
 from img2pc.data.solids import box, superellipsoid
 from img2pc.fusion import points_from_views
 from img2pc.losses import rendered_losses
-from img2pc.pseudo_renderer import Renderer, render
+from img2pc.pseudo_renderer import render
 from img2pc.views import Views
 
 RENDERERS: tuple[Renderer, ...] = ("faithful", "soft")
@@ -163,6 +164,13 @@ def test_a_batch_gives_what_its_items_give_alone(renderer: Renderer) -> None:
         assert (together.has_depth[item] == alone.has_depth).all()
 
 
+def test_soft_does_not_draw_what_is_hardly_there() -> None:
+    points = torch.tensor([at(3.5, 2.5, 0.8)])
+    for logit, drawn in ((-5.9, True), (-6.1, False)):
+        views, _ = render(points, torch.tensor([logit]), front_camera(), "soft")
+        assert (views.mask_logits[0, 2, 3].item() > -9) is drawn
+
+
 # --- A naive reference ----------------------------------------------------------------------------
 
 
@@ -206,6 +214,8 @@ def _naive_soft(pixels: Tensor, logits: Tensor, row: int, column: int) -> tuple[
     found = []
     for (u, v, z), logit in zip(pixels, logits, strict=True):
         weight = (1 - (u - column - 0.5).abs()) * (1 - (v - row - 0.5).abs())
+        if logit <= -6:
+            continue
         if (u - column - 0.5).abs() < 1 and (v - row - 0.5).abs() < 1:
             found.append((weight, logit.sigmoid(), z))
     floor = pixels.new_tensor(-10.0)

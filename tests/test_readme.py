@@ -27,7 +27,7 @@ def commands() -> list[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             breaks = [
-                i for i, word in enumerate(words) if word in {"&&", "||", "|", ";", ">", "2>"}
+                i for i, word in enumerate(words) if word in {"&&", "||", "|", ";", "<", ">", "2>"}
             ]
             for start, end in zip([-1, *breaks], [*breaks, len(words)], strict=True):
                 if words[start + 1 : start + 2] == ["img2pc"]:

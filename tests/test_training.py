@@ -87,6 +87,18 @@ def test_the_run_folder_holds_weights_checkpoint_and_log(uninterrupted: Path, sh
     assert [row["samples"] for row in log_without_times(uninterrupted)] == ["80", "160"]
 
 
+def test_weights_remember_what_those_they_started_from_had_seen(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    start = uninterrupted / "weights.safetensors"
+    settings = replace(SETTINGS, steps=20, learning_rate=0.0, muon_learning_rate=0.0)
+    weights = train(tmp_path / "on", ShardedDataset(shards), CONFIG, settings, start)
+    _, info = load_weights(weights)
+    assert info.samples == 160 + 80
+    assert info.data == ShardedDataset(shards).hashes
+    assert_same_weights(weights, start)
+
+
 def test_the_same_seed_gives_the_same_losses(
     uninterrupted: Path, shards: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ from img2pc.data.shapes import Shape, assemble, normalised
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError, Img2pcError
 from img2pc.files import written_atomically
+from img2pc.generator import GeneratorConfig
 from img2pc.views import Views, views_from_depth
 
 SHARD_OBJECTS = 64
@@ -407,6 +408,16 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         index, picture = divmod(item, self.pictures_per_object)
         shard = int(np.searchsorted(self._first, index, side="right")) - 1
         return self._shards[shard], index - int(self._first[shard]), picture
+
+
+def check_sizes(data: DataSettings | ShardedDataset, config: GeneratorConfig) -> None:
+    """Raises BadInputError unless pictures and views have the sizes that the generator has."""
+    sizes = (data.picture_size, data.view_size)
+    if sizes != (config.image_size, config.view_size):
+        raise BadInputError(
+            f"the data has pictures of {sizes[0]} and views of {sizes[1]} pixels, the generator "
+            f"takes {config.image_size} and makes {config.view_size}"
+        )
 
 
 class LiveDataset(torch.utils.data.IterableDataset[RenderedObject]):

@@ -21,12 +21,14 @@ from torch import nn
 
 from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
+from img2pc.choices import Renderer
 from img2pc.data.dataset import (
     Batch,
     DataSettings,
     LiveDataset,
     ShardedDataset,
     batch_of_objects,
+    check_sizes,
 )
 from img2pc.errors import BadInputError, WeightsError
 from img2pc.files import written_atomically
@@ -34,7 +36,7 @@ from img2pc.fusion import points_from_views
 from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
 from img2pc.losses import mask_iou, rendered_losses, view_losses
-from img2pc.pseudo_renderer import Renderer, render
+from img2pc.pseudo_renderer import render
 from img2pc.training.muon import Muon
 from img2pc.views import Views
 
@@ -110,12 +112,7 @@ def train(
     """
     if (settings.steps is None) == (settings.minutes is None):
         raise BadInputError("give the length of training as either steps or minutes")
-    sizes = (data.picture_size, data.view_size)
-    if sizes != (config.image_size, config.view_size):
-        raise BadInputError(
-            f"the data has pictures of {sizes[0]} and views of {sizes[1]} pixels, the generator "
-            f"takes {config.image_size} and makes {config.view_size}"
-        )
+    check_sizes(data, config)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
@@ -127,9 +124,7 @@ def train(
     run_folder.mkdir(parents=True, exist_ok=True)
     weights_path = run_folder / "weights.safetensors"
 
-    generator = StructureGenerator(config)
-    if initial_weights is not None:
-        generator = _initialised(config, initial_weights)
+    generator, before = _initial(config, initial_weights)
     average = torch.optim.swa_utils.AveragedModel(generator, avg_fn=_average(settings))
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
@@ -137,6 +132,7 @@ def train(
     step, seconds = _resume(run_folder, fabric, generator, average, optimisers)
 
     hashes = data.hashes if isinstance(data, ShardedDataset) else (repr(data),)
+    hashes = tuple(dict.fromkeys((*before.data, *hashes)))
     batches = _batches(data, settings, step, fabric.global_rank, fabric.world_size)
     samples_a_step = settings.batch_size * fabric.world_size
 
@@ -153,7 +149,7 @@ def train(
         }
         with written_atomically(run_folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
-        info = WeightsInfo(config, hashes, step * samples_a_step)
+        info = WeightsInfo(config, hashes, before.samples + step * samples_a_step)
         averaged = average.module
         assert isinstance(averaged, StructureGenerator)
         save_weights(weights_path, averaged, info)
@@ -290,11 +286,16 @@ def _average(
     return update
 
 
-def _initialised(config: GeneratorConfig, weights: Path) -> StructureGenerator:
+def _initial(
+    config: GeneratorConfig, weights: Path | None
+) -> tuple[StructureGenerator, WeightsInfo]:
+    """The generator to start from, and what it has seen already."""
+    if weights is None:
+        return StructureGenerator(config), WeightsInfo(config, (), 0)
     generator, info = load_weights(weights)
     if info.config != config:
         raise WeightsError(f"weights {weights} belong to a generator of another size")
-    return generator.train()
+    return generator.train(), info
 
 
 def _resume(

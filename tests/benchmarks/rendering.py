@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from img2pc.cameras import OrthographicCameras, fixed_cameras, random_cameras
+from img2pc.choices import Renderer
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.shapes import Part, assemble
 from img2pc.data.solids import superellipsoid
 from img2pc.fusion import points_from_views
-from img2pc.pseudo_renderer import Renderer, render
+from img2pc.pseudo_renderer import render
 
 BATCH, VIEWS, SIZE, REPEATS = 4, 5, 64, 7
 RENDERERS: tuple[Renderer, ...] = ("faithful", "soft")

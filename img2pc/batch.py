@@ -1,0 +1,299 @@
+"""Many pictures: threads that each decode, reconstruct and write one batch after another.
+
+On a CPU every thread computes on one core. So no core waits for another within a layer, and while
+one decodes or writes, the others generate.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from img2pc.choices import Background
+from img2pc.cloud_files import PointArrays
+from img2pc.errors import Img2pcError
+from img2pc.files import write_errors, written_atomically
+from img2pc.folders import Job
+from img2pc.images import write_png
+from img2pc.pointclouds import write_ply
+from img2pc.reconstruction import CutOut, Reconstruction, Reconstructor
+from img2pc.views import Views
+
+CPU_BATCH, CUDA_BATCH = 8, 64
+Result = TypeVar("Result")
+MeshWriter = Callable[[PointArrays, Path], None]
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How pictures are worked on.
+
+    Attributes:
+        points: keep at most this many, drawn uniformly.
+        batch_size: pictures through the generator at once; by default as many as pay.
+    """
+
+    background: Background = "auto"
+    points: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture.
+
+    Attributes:
+        foreground: what found the object.
+        exit_code: of the error; 0 without one.
+    """
+
+    picture: Path
+    status: Literal["done", "skipped", "failed"]
+    outputs: tuple[Path, ...] = ()
+    points: int | None = None
+    foreground: str | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: int = 0
+
+    def as_json(self) -> str:
+        """One line; what is unknown is left out."""
+        known = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        return json.dumps(known, default=str)
+
+
+def run_batch(
+    reconstructor: Reconstructor, jobs: Sequence[Job], settings: BatchSettings
+) -> Generator[Outcome]:
+    """Do the jobs and tell what became of each, in the order in which they end.
+
+    One that fails is an outcome like others. Closing the iterator ends the work after the pictures
+    at hand; files are whole.
+    """
+    on_cpu = reconstructor.device.type == "cpu"
+    threads = torch.get_num_threads() if on_cpu else min(8, os.cpu_count() or 1)
+    size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
+    batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
+    stop = threading.Event()
+    meshes = _mesh_processes() if any(job.mesh for job in jobs) else nullcontext(_no_mesh)
+    with _single_threaded(on_cpu) as prepare, meshes as write_mesh:
+        pool = ThreadPoolExecutor(threads, initializer=prepare)
+        try:
+            work = (
+                lambda batch=batch: run_jobs(reconstructor, batch, settings, write_mesh, stop)
+                for batch in batches
+            )
+            for outcomes in _as_completed(pool, work, 2 * threads):
+                yield from outcomes
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def pictures_at_once(count: int, workers: int, settings: BatchSettings, device: str) -> int:
+    """The size of a batch: as many as pay, fewer where that would leave workers without any."""
+    most = settings.batch_size or (CPU_BATCH if device == "cpu" else CUDA_BATCH)
+    return max(1, min(most, -(-count // workers)))
+
+
+def run_jobs(
+    reconstructor: Reconstructor,
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    write_mesh: MeshWriter,
+    stop: threading.Event | None = None,
+) -> list[Outcome]:
+    """Do a batch of jobs, in this thread, through the generator at once."""
+    stop = stop or threading.Event()
+    outcomes: list[Outcome] = []
+    cut: list[tuple[Job, CutOut]] = []
+    for job in jobs:
+        if stop.is_set():
+            return outcomes
+        with _failures_of(job, outcomes):
+            cut.append((job, reconstructor.cut_out(job.picture, settings.background)))
+    if not cut or stop.is_set():
+        return outcomes
+    crops = torch.from_numpy(np.stack([cut_out.crop for _, cut_out in cut]))
+    try:
+        views = _views(reconstructor, crops)
+    except Exception as error:
+        return outcomes + [_failure(job, error) for job, _ in cut]
+    for item, (job, cut_out) in enumerate(cut):
+        if stop.is_set():
+            break
+        with _failures_of(job, outcomes):
+            result = Reconstruction(cut_out, reconstructor.fuse(views, item, settings.points))
+            _make_folders(job)
+            outcomes.append(write_results(result, job, write_mesh))
+    return outcomes
+
+
+def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> Outcome:
+    """Write what the job wants.
+
+    Raises:
+        BadInputError: a file cannot be written.
+        NotPrintableError: a mesh was wanted, and no printable one could be made.
+    """
+    cloud, foreground = result.cloud, result.cut_out.foreground
+    if job.cloud is not None:
+        write_ply(job.cloud, cloud)
+    if job.mask is not None:
+        write_png(job.mask, foreground.rgba[..., 3])
+    if job.preview is not None:
+        from img2pc.preview import write_preview
+
+        write_preview(job.preview, foreground, cloud)
+    if job.mesh is not None:
+        write_mesh(cloud.arrays(), job.mesh)
+    return Outcome(
+        job.picture, "done", job.outputs, len(cloud), foreground.method, foreground.warnings
+    )
+
+
+def write_failures(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """One line of JSON for each failed picture; no file where none failed.
+
+    Raises:
+        BadInputError: the file cannot be written or removed.
+    """
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    with write_errors(path):
+        if not failed:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_atomically(path) as temporary:
+        temporary.write_text("".join(outcome.as_json() + "\n" for outcome in failed), "utf-8")
+
+
+def _make_folders(job: Job) -> None:
+    for path in job.outputs:
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _failures_of(job: Job, outcomes: list[Outcome]) -> Iterator[None]:
+    """Whatever goes wrong with one picture becomes its outcome."""
+    try:
+        yield
+    except Exception as error:
+        outcomes.append(_failure(job, error))
+
+
+def _failure(job: Job, error: Exception) -> Outcome:
+    if isinstance(error, Img2pcError):
+        return Outcome(job.picture, "failed", error=str(error), exit_code=error.exit_code)
+    text = f"unexpected {type(error).__name__}: {error}"
+    return Outcome(job.picture, "failed", error=text, exit_code=1)
+
+
+def _views(reconstructor: Reconstructor, crops: UInt8[Tensor, "batch size size 4"]) -> Views:
+    """Views of all crops, in halves where the GPU's memory does not hold them at once."""
+    try:
+        return reconstructor.views(crops)
+    except torch.OutOfMemoryError:
+        if len(crops) == 1:
+            raise
+    halves = [_views(reconstructor, half) for half in crops.tensor_split(2)]
+    return Views(*(torch.cat(parts) for parts in zip(*halves, strict=True)))
+
+
+def _as_completed(
+    pool: ThreadPoolExecutor, work: Iterator[Callable[[], Result]], most: int
+) -> Iterator[Result]:
+    """Results in the order in which they come, never more than `most` on their way."""
+    pending: set[Future[Result]] = set()
+    for task in work:
+        pending.add(pool.submit(task))
+        if len(pending) >= most:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
+
+
+@contextmanager
+def _single_threaded(on_cpu: bool) -> Iterator[Callable[[], None]]:
+    """What each thread calls first, so that PyTorch uses no other core for it."""
+    before = torch.get_num_threads()
+    try:
+        yield (lambda: torch.set_num_threads(1)) if on_cpu else (lambda: None)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _no_mesh(cloud: PointArrays, path: Path) -> None:
+    raise AssertionError("no job wanted a mesh")
+
+
+@contextmanager
+def _mesh_processes() -> Iterator[MeshWriter]:
+    """A function that makes and writes a mesh in a process, one for each thread, and waits for it.
+
+    One that is killed fails the mesh that it was at, and no other.
+    """
+    from img2pc.meshing import mesh_to_file
+
+    context = multiprocessing.get_context("spawn")
+    # They leave Ctrl-C to this process, and finish what they are at.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    pools: dict[int, ProcessPoolExecutor] = {}
+
+    def write(cloud: PointArrays, path: Path) -> None:
+        thread = threading.get_ident()
+        if thread not in pools:
+            pools[thread] = ProcessPoolExecutor(1, context, signal.signal, ignore)
+        try:
+            with _interrupts_blocked():
+                made = pools[thread].submit(mesh_to_file, cloud, path)
+            made.result()
+        except BrokenProcessPool as error:
+            pools.pop(thread).shutdown()
+            raise Img2pcError(
+                f"the process that made {path} was killed, perhaps for want of memory"
+            ) from error
+
+    try:
+        yield write
+    finally:
+        for pool in pools.values():
+            pool.shutdown()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process that begins here does not hear Ctrl-C, not even while its Python starts."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

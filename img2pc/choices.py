@@ -1,0 +1,10 @@
+"""What the command line offers and the library understands; light, so that --help is quick."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Background = Literal["auto", "alpha", "border", "rembg", "grabcut", "none"]
+Renderer = Literal["faithful", "soft"]
+
+MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")

@@ -1,0 +1,61 @@
+"""The command line: parse, call one library function, print.
+
+Results go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from img2pc import __version__
+from img2pc.cli import learning, meshes, pictures
+from img2pc.cli.options import app
+from img2pc.errors import Img2pcError
+
+__all__ = ["app", "learning", "main", "meshes", "pictures"]
+
+
+def main() -> None:
+    """Entry point: errors become one sentence on stderr and an exit code (README, Exit codes)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # File names may be no text at all, or none that this encoding knows.
+        unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="img2pc")
+    except Img2pcError as error:
+        if debug:
+            raise
+        print(f"img2pc: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"img2pc: unexpected {type(error).__name__}: {error} (--debug shows where)",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """One picture of one object → a dense 3D point cloud and a printable mesh. `--debug` shows
+    tracebacks."""

@@ -1,0 +1,211 @@
+"""`data`, `train` and `evaluate`: what weights are made with, and measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+from img2pc.choices import Renderer
+from img2pc.cli.console import ProgressBar, print_tables
+from img2pc.cli.options import DeviceOption, WeightsOption, app, chosen_device
+
+if TYPE_CHECKING:
+    from img2pc.checkpoints import WeightsInfo
+    from img2pc.evaluation import Method
+    from img2pc.training.loop import Progress
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(help="Shards, upright meshes, or NAME.png + NAME.ply pairs.")
+    ],
+    weights: WeightsOption = None,
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a mesh folder with a manifest.csv."),
+    ] = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Measure on this many cases only."),
+    ] = None,
+    baselines: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="Shards, normally the training set: also measure its mean shape, its picture "
+            "nearest to each case's (retrieval) and its shape nearest to the truth (oracle). "
+            "Repeat it."
+        ),
+    ] = None,
+    sampled: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1,
+            help="Distances of this many random points each way; Lin et al. published 200.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal."""
+    from img2pc.evaluation import GENERATOR, as_record, generator_method, list_cases, summarise
+    from img2pc.evaluation import evaluate as run
+    from img2pc.reconstruction import Reconstructor
+
+    reconstructor = Reconstructor.load(weights, chosen_device(device))
+    count, cases = list_cases(data, reconstructor.info, split, limit)
+    methods = {GENERATOR: generator_method(reconstructor)}
+    if baselines:
+        methods |= _baseline_methods(baselines, reconstructor.info)
+    with ProgressBar("evaluate", count * len(methods)) as advance:
+        results = run(methods, cases, sampled, report=lambda scores: advance(1))
+    if as_json:
+        print(json.dumps(as_record(results, sampled)))
+    else:
+        print_tables(summarise(results))
+
+
+def _baseline_methods(folders: list[Path], info: WeightsInfo) -> dict[str, Method]:
+    from img2pc.baselines import Baselines
+
+    with ProgressBar("baselines", 1000, show="share") as advance:
+        read = Baselines.read(folders, info.config, report=lambda share: advance(1000 * share))
+    return read.methods()
+
+
+@app.command()
+def data(
+    folder: Annotated[Path, typer.Argument(help="Where the shards go; an unfinished set goes on.")],
+    objects: Annotated[int, typer.Option(min=1, help="How many objects.")] = 10_000,
+    pictures: Annotated[int, typer.Option(min=1, max=4, help="Pictures of each object.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="1000000 and up are kept for tests.")] = 0,
+    family: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Procedural families to draw from; repeat it. Default: all."),
+    ] = None,
+    meshes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A folder of upright meshes (+Y up) to mix in."),
+    ] = None,
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a mesh folder with a manifest.csv."),
+    ] = "train",
+    mesh_share: Annotated[float, typer.Option(min=0, max=1, help="Share of meshes.")] = 0.4,
+    size: Annotated[int, typer.Option(min=16, help="Side of pictures and views, pixels.")] = 128,
+    novel_views: Annotated[
+        int, typer.Option(min=0, help="From random sides, for `train --stage joint`.")
+    ] = 0,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Processes; default: one a core."),
+    ] = None,
+) -> None:
+    """Render shapes to pictures and true views, kept in memory-mapped shards."""
+    from img2pc.data.dataset import DataSettings, default_workers, write_shards
+    from img2pc.data.families import FAMILIES
+
+    if unknown := set(family or ()) - set(FAMILIES):
+        raise typer.BadParameter(
+            f"{', '.join(sorted(unknown))}: not among {', '.join(FAMILIES)}", param_hint="--family"
+        )
+    settings = DataSettings(
+        seed=seed,
+        pictures_per_object=pictures,
+        picture_size=size,
+        view_size=size,
+        families=tuple(family or ()),
+        mesh_folder=None if meshes is None else str(meshes.resolve()),
+        mesh_split=split,
+        mesh_share=mesh_share,
+        novel_views=novel_views,
+        novel_size=size // 2,
+    )
+    with ProgressBar("objects", objects) as advance:
+        done = 0
+        for now in write_shards(folder, settings, objects, workers or default_workers()):
+            advance(now - done)
+            done = now
+    print(f"{folder}\t{done} objects")
+
+
+@app.command()
+def train(
+    run: Annotated[Path, typer.Argument(help="Run folder; a run found there goes on.")],
+    data: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="A folder of shards; repeat it. Without any, objects are drawn live."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="tiny, small or base.")] = "small",
+    minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Training time over all sittings."),
+    ] = None,
+    steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Instead of minutes: same seed, same losses."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW, at its peak.")] = 8e-4,
+    muon_learning_rate: Annotated[
+        float, typer.Option(min=0, help="Of Muon (hidden matrices and filters), at its peak.")
+    ] = 0.02,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load or draw data.")] = 1,
+    initial_weights: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Start from these weights instead of random ones."),
+    ] = None,
+    stage: Annotated[
+        Literal["views", "joint"],
+        typer.Option(help="joint: also compare what a pseudo-renderer shows from novel sides."),
+    ] = "views",
+    renderer: Annotated[Renderer, typer.Option(help="Of the joint stage.")] = "soft",
+    accelerator: Annotated[
+        str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
+    ] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
+    checkpoint_minutes: Annotated[float, typer.Option(min=0)] = 5.0,
+) -> None:
+    """Train the structure generator; interrupt it any time, the same command goes on."""
+    from img2pc.data.dataset import DataSettings, ShardedDataset
+    from img2pc.generator import SIZES
+    from img2pc.training.loop import TrainingSettings
+    from img2pc.training.loop import train as run_training
+
+    if size not in SIZES:
+        raise typer.BadParameter(f"not among {', '.join(SIZES)}", param_hint="--size")
+    if (steps is None) == (minutes is None):
+        raise typer.BadParameter("give either --minutes or --steps")
+    settings = TrainingSettings(
+        steps=steps,
+        minutes=minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        muon_learning_rate=muon_learning_rate,
+        seed=seed,
+        stage=stage,
+        renderer=renderer,
+        workers=workers,
+        accelerator=accelerator,
+        devices=devices,
+        precision=precision,
+        checkpoint_minutes=checkpoint_minutes,
+    )
+    live = DataSettings(seed=seed, novel_views=5 if stage == "joint" else 0)
+    source = ShardedDataset(*data) if data else live
+    with ProgressBar("train", 1000, show="share") as advance:
+
+        def report(progress: Progress) -> None:
+            advance(
+                1000 * progress.share,
+                f"step {progress.step}  {progress.samples_per_second:.1f} img/s  "
+                f"loss {progress.loss:.4f}  IoU {progress.mask_iou:.3f}",
+            )
+
+        weights = run_training(run, source, SIZES[size], settings, initial_weights, report)
+    print(weights)

@@ -1,0 +1,194 @@
+"""`mesh` and `check`: from a point cloud to a file that prints."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+
+import typer
+
+from img2pc.cli.console import print_report, set_up_logging
+from img2pc.cli.options import QuietOption, VerboseOption, app, check_mesh_suffix, length_mm
+from img2pc.errors import BadInputError, NotPrintableError
+
+if TYPE_CHECKING:
+    from img2pc.cloud_files import PointArrays
+    from img2pc.meshing import MeshSettings
+    from img2pc.printability import PrintReport
+
+
+def _bed_mm(text: str) -> tuple[float, float, float]:
+    try:
+        across, deep, high = (length_mm(length) for length in text.lower().split("x"))
+    except (ValueError, typer.BadParameter):
+        raise typer.BadParameter(
+            f"{text} is not three lengths such as 220x220x250", param_hint="--bed"
+        ) from None
+    return across, deep, high
+
+
+@app.command()
+def mesh(
+    cloud: Annotated[
+        Path, typer.Argument(help="A point cloud: .ply .obj .xyz .pcd .pts, or - (PLY on stdin).")
+    ],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help=".stl .obj .ply .glb .3mf; default: beside the cloud."),
+    ] = None,
+    stl: Annotated[bool, typer.Option("--stl", help="Beside the cloud (the default).")] = False,
+    obj: Annotated[bool, typer.Option("--obj", help="Beside the cloud.")] = False,
+    ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud.")] = False,
+    glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
+    three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
+    size: Annotated[
+        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Longest side.")
+    ] = "100mm",  # type: ignore[assignment]  # parsed
+    height: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(parser=length_mm, metavar="LENGTH", help="Height, instead of --size."),
+    ] = None,
+    depth: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=4, max=11, help="Of the octree; default: from the point spacing."),
+    ] = None,
+    foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
+    base: Annotated[
+        float,
+        typer.Option(parser=length_mm, metavar="LENGTH", help="Put a plate this thick below it."),
+    ] = "0mm",  # type: ignore[assignment]  # parsed
+    min_thickness: Annotated[
+        float,
+        typer.Option(parser=length_mm, metavar="LENGTH", help="Thicken walls thinner than this."),
+    ] = "0mm",  # type: ignore[assignment]  # parsed
+    tolerance: Annotated[
+        float,
+        typer.Option(parser=length_mm, metavar="LENGTH", help="How far to simplify."),
+    ] = "0.05mm",  # type: ignore[assignment]  # parsed
+    faces: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=4, help="Simplify further, to at most this many."),
+    ] = None,
+    up: Annotated[Literal["y", "z"], typer.Option(help="Which axis of the cloud is up.")] = "y",
+    best_effort: Annotated[
+        bool, typer.Option("--best-effort", help="Write a file even if it would not print.")
+    ] = False,
+    preview: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="PNG of the solid from four sides."),
+    ] = None,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a closed solid of a point cloud: one body, in millimetres, flat on the bed.
+
+    Lengths are millimetres unless they say cm, m or in. STL, OBJ and 3MF are in millimetres with +Z
+    up, PLY and GLB in metres with +Y up.
+    """
+    from img2pc.cloud_files import read_cloud
+    from img2pc.meshing import MeshSettings
+
+    set_up_logging(verbose, quiet)
+    chosen = {".stl": stl, ".obj": obj, ".ply": ply, ".glb": glb, ".3mf": three_mf}
+    flags = [suffix for suffix, wanted in chosen.items() if wanted]
+    if len(flags) + (output is not None) > 1:
+        raise typer.BadParameter("give one of --output, --stl, --obj, --ply, --glb and --3mf")
+    if str(cloud) == "-" and output is None:
+        raise typer.BadParameter("a cloud from stdin needs an --output")
+    target = output or cloud.with_suffix(flags[0] if flags else ".stl")
+    check_mesh_suffix(target)
+    if target.exists() and cloud.exists() and target.samefile(cloud):
+        raise typer.BadParameter(f"{target} is the cloud itself", param_hint="--output")
+    if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
+        raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
+    settings = MeshSettings(
+        size_mm=size,
+        height_mm=height,
+        depth=depth,
+        foot=foot,
+        min_thickness_mm=min_thickness,
+        base_mm=base,
+        tolerance_mm=tolerance,
+        faces=faces,
+        up=up,
+        best_effort=best_effort,
+    )
+    arrays = read_cloud(cloud) if str(cloud) != "-" else _cloud_from_stdin()
+    make_mesh(arrays, target, settings, preview)
+
+
+def _cloud_from_stdin() -> PointArrays:
+    """Its PLY by way of a file, because that is what readers read."""
+    import tempfile
+
+    from img2pc.cloud_files import read_cloud
+
+    with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
+        path = Path(folder) / "stdin.ply"
+        path.write_bytes(sys.stdin.buffer.read())
+        try:
+            return read_cloud(path)
+        except BadInputError as error:
+            raise BadInputError(str(error).replace(str(path), "stdin")) from error
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A mesh: .stl .obj .ply .glb .3mf")],
+    bed: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="XxYxZ", help="Of the printer, mm: 220x220x250."),
+    ] = None,
+    min_wall: Annotated[
+        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Warn below this.")
+    ] = "0.8mm",  # type: ignore[assignment]  # parsed
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as one object.")] = False,
+) -> None:
+    """Say whether a slicer takes a mesh without repair; exit code 5 if not."""
+    from img2pc.mesh_files import read_mesh
+    from img2pc.printability import inspect_mesh
+
+    bed_mm = None if bed is None else _bed_mm(bed)
+    report = inspect_mesh(read_mesh(file), bed_mm, min_wall)
+    if as_json:
+        print(json.dumps({"printable": report.printable, **asdict(report)}))
+    else:
+        print_report(report)
+    _require_printable(file, report)
+
+
+def _require_printable(path: Path, report: PrintReport) -> None:
+    if not report.printable:
+        raise NotPrintableError(f"{path} would not print: {'; '.join(report.problems)}")
+
+
+def make_mesh(
+    cloud: PointArrays,
+    target: Path,
+    settings: MeshSettings | None = None,
+    preview: Path | None = None,
+) -> None:
+    from rich.console import Console
+
+    from img2pc.meshing import MeshSettings, solid_from_cloud, write_mesh
+    from img2pc.printability import LEAST_WALL_MM
+
+    settings = settings or MeshSettings()
+    with Console(stderr=True).status("mesh"):
+        solid = solid_from_cloud(cloud, settings)
+        wall = settings.min_thickness_mm or LEAST_WALL_MM
+        report = write_mesh(target, solid, settings.best_effort, wall)
+    for warning in report.warnings:
+        logging.warning("%s", warning)
+    size = " x ".join(f"{length:.1f}" for length in report.size_mm)
+    print(f"{target}\t{size} mm, {report.triangles} triangles")
+    if preview is not None:
+        from img2pc.preview import write_mesh_preview
+
+        write_mesh_preview(preview, solid.mesh)
+        print(preview)
+    _require_printable(target, report)

@@ -1,0 +1,55 @@
+"""What several commands share: the application, its options, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from img2pc.choices import MESH_SUFFIXES
+from img2pc.errors import BadInputError
+
+app = typer.Typer(
+    name="img2pc",
+    help="One picture of one object → a dense 3D point cloud and a printable mesh.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Device = Literal["auto", "cpu", "cuda"]
+DeviceOption = Annotated[Device, typer.Option(help="Where the generator runs.")]
+WeightsOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(envvar="IMG2PC_WEIGHTS", help="A weights file instead of the bundled one."),
+]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Name the phases on stderr.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors on stderr.")]
+
+
+def length_mm(text: str) -> float:
+    """A length such as 100, 120mm, 12cm or 4in, in millimetres."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|m|in)?\s*", str(text))
+    if match is None:
+        raise typer.BadParameter(f"{text} is not a length such as 120mm, 12cm or 4in")
+    return float(match[1]) * {None: 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}[match[2]]
+
+
+def check_mesh_suffix(path: Path) -> None:
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise typer.BadParameter(
+            f"{path} does not end in {', '.join(MESH_SUFFIXES)}", param_hint="--output"
+        )
+
+
+def chosen_device(device: Device) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadInputError("no CUDA device is available; use --device cpu")
+    return device

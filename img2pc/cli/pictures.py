@@ -1,0 +1,353 @@
+"""`reconstruct` and `doctor`: from pictures to point clouds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from unicodedata import category
+
+import typer
+
+from img2pc.choices import Background
+from img2pc.cli.console import ProgressBar, set_up_logging
+from img2pc.cli.meshes import make_mesh
+from img2pc.cli.options import (
+    Device,
+    DeviceOption,
+    QuietOption,
+    VerboseOption,
+    WeightsOption,
+    app,
+    check_mesh_suffix,
+    chosen_device,
+)
+from img2pc.errors import BadInputError, BatchError
+
+if TYPE_CHECKING:
+    from img2pc.batch import BatchSettings, Outcome
+    from img2pc.cloud_files import PointArrays
+    from img2pc.folders import Job, Listing
+
+
+@app.command()
+def reconstruct(
+    image: Annotated[
+        Path, typer.Argument(metavar="PICTURE", help="A picture, a folder of them, or - (stdin).")
+    ],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "-o",
+            "--output",
+            help="Point cloud (.ply, or - for stdout), or straight to a solid of 100 mm (.stl .obj "
+            ".glb .3mf); for a folder, a folder. Default: clouds beside their pictures.",
+        ),
+    ] = None,
+    mesh: Annotated[
+        Optional[Literal["stl", "obj", "glb", "3mf"]],  # noqa: UP045
+        typer.Option(help="A solid of 100 mm beside the cloud."),
+    ] = None,
+    preview: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="PNG of picture, mask and the cloud from four sides; or a folder."),
+    ] = None,
+    save_mask: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="PNG of what was taken for the object; or a folder."),
+    ] = None,
+    mask: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A picture that is white, or opaque, where the object is."),
+    ] = None,
+    background: Annotated[
+        Background, typer.Option(help="How to tell it from the object; auto tries in this order.")
+    ] = "auto",
+    points: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="At most this many points, drawn uniformly."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Of a folder: redo what is done.")
+    ] = False,
+    batch_size: Annotated[
+        str, typer.Option(metavar="auto|N", help="Of a folder: pictures generated at once.")
+    ] = "auto",
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Of a folder: only the Ith of N parts.")
+    ] = "1/1",
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Of a folder: with Ray Data, on this machine.")
+    ] = False,
+    ray_address: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="With Ray Data on a running cluster: auto, or its address."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON for each picture.")
+    ] = False,
+    device: DeviceOption = "auto",
+    weights: WeightsOption = None,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Reconstruct the object of a picture as a point cloud with normals (+Y up), or the objects of
+    a folder of pictures.
+
+    A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. What is newer than its picture
+    is skipped, so the same command goes on where it was interrupted.
+    """
+    set_up_logging(verbose, quiet)
+    suffix = None if mesh is None else f".{mesh}"
+    if not image.is_dir():
+        if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
+            raise typer.BadParameter("--overwrite, --batch-size, --shard and --ray are for folders")
+        if as_json and str(output) == "-":
+            raise typer.BadParameter("--json and the cloud cannot both go to stdout")
+        job = _job(image, output, suffix, preview, save_mask)
+        _reconstruct_one(job, background, mask, points, weights, device, as_json)
+        return
+    from img2pc.batch import BatchSettings
+    from img2pc.folders import Targets, list_jobs
+
+    if str(output) == "-" or mask is not None:
+        raise typer.BadParameter("a folder goes to a folder, and has no one --mask")
+    output = output or image
+    if output.is_file():
+        raise BadInputError(f"{output} is a file; the results of a folder are a folder")
+    part = _shard(shard)
+    listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
+    settings = BatchSettings(background, points, _batch_size(batch_size))
+    todo = [job for job in listing.jobs if overwrite or not job.is_done]
+    if ray or ray_address:
+        outcomes = _with_ray(todo, settings, weights, device, ray_address)
+    else:
+        outcomes = _with_threads(todo, settings, weights, device)
+    name = "failures.jsonl" if shard == "1/1" else f"failures-{part[0]}-of-{part[1]}.jsonl"
+    _reconstruct_all(listing, todo, outcomes, output / name, as_json, quiet)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise typer.BadParameter(f"{text} is not a part such as 2/4", param_hint="--shard")
+    return int(match[1]), int(match[2])
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text} is not a number from 1", param_hint="--batch-size")
+    return int(text)
+
+
+# --- One picture ----------------------------------------------------------------------------------
+
+
+def _job(
+    image: Path,
+    output: Path | None,
+    mesh_suffix: str | None,
+    preview: Path | None,
+    save_mask: Path | None,
+) -> Job:
+    from img2pc.folders import Job
+
+    if output is None:
+        output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
+    if str(output) == "-":
+        if mesh_suffix is not None:
+            raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
+        return Job(image, None, None, preview, save_mask)
+    if output.suffix.lower() == ".ply":
+        mesh = None if mesh_suffix is None else output.with_suffix(mesh_suffix)
+        return Job(image, output, mesh, preview, save_mask)
+    check_mesh_suffix(output)
+    if mesh_suffix is not None:
+        raise typer.BadParameter(f"{output} is a mesh already", param_hint="--mesh")
+    return Job(image, None, output, preview, save_mask)
+
+
+def _reconstruct_one(
+    job: Job,
+    background: Background,
+    mask: Path | None,
+    points: int | None,
+    weights: Path | None,
+    device: Device,
+    as_json: bool,
+) -> None:
+    from img2pc.batch import write_results
+    from img2pc.pointclouds import encode_ply
+    from img2pc.reconstruction import Reconstructor
+
+    reconstructor = Reconstructor.load(weights, chosen_device(device))
+    picture = sys.stdin.buffer if str(job.picture) == "-" else job.picture
+    result = reconstructor(picture, background, mask, points)
+    if as_json:
+        print(write_results(result, job, _mesh_to_file).as_json())
+        return
+    to_stdout = job.cloud is None and job.mesh is None
+    if to_stdout:
+        sys.stdout.buffer.write(encode_ply(result.cloud))
+    # The mesh comes last: it takes longest, and may fail.
+    write_results(result, replace(job, mesh=None), _mesh_to_file)
+    if job.cloud is not None:
+        print(f"{job.cloud}\t{len(result.cloud)} points")
+    if job.mesh is not None:
+        make_mesh(result.cloud.arrays(), job.mesh)
+    for path in (job.preview, job.mask):
+        if path is not None and not to_stdout:
+            print(path)
+
+
+def _mesh_to_file(cloud: PointArrays, path: Path) -> None:
+    # What meshes are made with takes a third of a second to import: only for them.
+    from img2pc.meshing import mesh_to_file
+
+    mesh_to_file(cloud, path)
+
+
+# --- A folder -------------------------------------------------------------------------------------
+
+
+def _with_threads(
+    jobs: list[Job], settings: BatchSettings, weights: Path | None, device: Device
+) -> Generator[Outcome]:
+    from img2pc.batch import run_batch
+    from img2pc.reconstruction import Reconstructor
+
+    return run_batch(Reconstructor.load(weights, chosen_device(device)), jobs, settings)
+
+
+def _with_ray(
+    jobs: list[Job],
+    settings: BatchSettings,
+    weights: Path | None,
+    device: Device,
+    address: str | None,
+) -> Generator[Outcome]:
+    from img2pc.checkpoints import default_weights, load_weights
+    from img2pc.ray_batch import run_on_ray
+
+    chosen = weights or default_weights()
+    load_weights(chosen)  # what is wrong with them is better said before there is a cluster
+    # Another machine may have the GPU that this one lacks, but has to be asked for it.
+    trusted = address is not None and device == "cuda"
+    return run_on_ray(jobs, settings, chosen, "cuda" if trusted else chosen_device(device), address)
+
+
+def _reconstruct_all(
+    listing: Listing,
+    todo: list[Job],
+    outcomes: Generator[Outcome],
+    failures: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show what becomes of each picture, then the sum; the exit code is the error raised.
+
+    Raises:
+        BadInputError: no picture is usable.
+        BatchError: some failed.
+    """
+    from img2pc.batch import Outcome
+
+    pending = {job.picture for job in todo}
+    every = [
+        *(
+            Outcome(path, "failed", error=f"cannot read the folder: {reason}", exit_code=3)
+            for path, reason in listing.unreadable
+        ),
+        *(
+            Outcome(job.picture, "skipped", job.outputs)
+            for job in listing.jobs
+            if job.picture not in pending
+        ),
+    ]
+    for outcome in every:
+        _show(outcome, as_json)
+    interrupted = False
+    with ProgressBar("reconstruct", len(todo), quiet=quiet) as advance, closing(outcomes):
+        try:
+            for outcome in outcomes:
+                every.append(outcome)
+                _show(outcome, as_json)
+                advance(1)
+        except KeyboardInterrupt:
+            interrupted = True
+    _conclude(every, failures, interrupted, quiet)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        print(outcome.as_json(), flush=True)
+    elif outcome.status == "done":
+        print(f"{outcome.outputs[0]}\t{outcome.points} points", flush=True)
+    for warning in outcome.warnings:
+        logging.info("%s: %s", outcome.picture, warning)
+
+
+def _conclude(every: list[Outcome], failures: Path, interrupted: bool, quiet: bool) -> None:
+    """The sum on stderr, the failures in a file, and the exit code."""
+    from img2pc.batch import write_failures
+
+    count = Counter(outcome.status for outcome in every)
+    failed = [outcome for outcome in every if outcome.status == "failed"]
+    if not quiet:
+        for outcome in failed:
+            named = str(outcome.picture) in str(outcome.error)
+            text = outcome.error if named else f"{outcome.picture}: {outcome.error}"
+            print(_one_line(str(text)), file=sys.stderr)
+        warned = sum(bool(outcome.warnings) for outcome in every)
+        print(
+            f"{count['done']} done, {count['skipped']} skipped, {count['failed']} failed, "
+            f"{warned} with warnings (-v or --json shows them)",
+            file=sys.stderr,
+        )
+    try:
+        write_failures(failures, every)
+        told = f", see {failures}"
+    except BadInputError as error:  # the disk may be full
+        told = f"; {error}"
+    if interrupted:
+        raise KeyboardInterrupt
+    # Where no mesh would print (5), the clouds are there.
+    if failed and len(failed) == len(every) and all(outcome.exit_code != 5 for outcome in every):
+        raise BadInputError(f"none of {len(every)} pictures could be used{told}")
+    if failed:
+        raise BatchError(f"{len(failed)} of {len(every)} pictures failed{told}")
+
+
+def _one_line(text: str) -> str:
+    """The text with line ends, other controls and bytes that are no text as escapes."""
+    odd = ("Cc", "Cs", "Zl", "Zp")
+    return "".join(ascii(each)[1:-1] if category(each) in odd else each for each in text)
+
+
+@app.command()
+def doctor(
+    weights: WeightsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+) -> None:
+    """Say what works here: PyTorch, devices, weights and their hash, meshing, extras."""
+    from img2pc.doctor import examine
+
+    findings = []
+    for finding in examine(weights):
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.name:14} {finding.value}", flush=True)
+    if as_json:
+        print(json.dumps({finding.name: finding.value for finding in findings}))
+    for finding in findings:
+        if finding.error is not None:
+            raise finding.error

@@ -1,0 +1,109 @@
+"""What works on this machine: found out by trying, not by looking at version numbers."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from img2pc import __version__
+from img2pc.checkpoints import default_weights, weights_digest
+from img2pc.errors import Img2pcError
+from img2pc.foreground import MODEL_MISSING, rembg_model
+from img2pc.open3d_process import poisson_surface
+from img2pc.reconstruction import Reconstructor
+
+EXTRAS = {
+    "heic": ("pillow-heif",),
+    "rembg": ("rembg",),
+    "train": ("embreex", "lightning-fabric"),
+    "ray": ("ray",),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        error: why it does not work, or None.
+    """
+
+    name: str
+    value: str
+    error: Img2pcError | None = None
+
+
+def examine(weights: Path | None = None) -> Iterator[Finding]:
+    """Everything that a reconstruction, a mesh and the extras need, one by one."""
+    yield Finding("img2pc", __version__)
+    yield Finding("Python", f"{platform.python_version()}, {platform.platform()}")
+    yield Finding("PyTorch", f"{torch.__version__}, {torch.get_num_threads()} threads")
+    yield Finding("CUDA", _cuda())
+    yield _tried("weights", lambda: _weights(weights or default_weights()))
+    yield _tried("forward pass", lambda: _forward(weights))
+    yield _tried("meshing", _meshing)
+    for extra, packages in EXTRAS.items():
+        yield Finding(f"extra {extra}", _extra(extra, packages))
+
+
+def _tried(name: str, attempt: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, attempt())
+    except Img2pcError as error:
+        return Finding(name, str(error), error)
+
+
+def _cuda() -> str:
+    if not torch.cuda.is_available():
+        return "none; the CPU will do"
+    return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def _weights(path: Path) -> str:
+    info = Reconstructor.load(path).info
+    return f"{path}, SHA-256 {weights_digest(path)[:16]}, {info.samples} pictures seen"
+
+
+def _forward(weights: Path | None) -> str:
+    reconstructor = Reconstructor.load(weights)
+    size = reconstructor.info.config.image_size
+    crops = torch.full((1, size, size, 4), 255, dtype=torch.uint8)
+    reconstructor.views(crops)  # the first one prepares
+    begin = time.perf_counter()
+    reconstructor.views(crops)
+    return f"{1000 * (time.perf_counter() - begin):.0f} ms"
+
+
+def _meshing() -> str:
+    """Poisson reconstruction of a ball, in Open3D's process as always."""
+    normals = np.random.default_rng(0).normal(size=(500, 3))
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    begin = time.perf_counter()
+    _, faces = poisson_surface(normals, normals, depth=4, scale=1.1)
+    seconds = time.perf_counter() - begin
+    installed = _version("open3d-cpu") or _version("open3d")
+    return f"Open3D {installed}, {len(faces)} faces in {seconds:.1f} s"
+
+
+def _extra(extra: str, packages: tuple[str, ...]) -> str:
+    versions = {package: _version(package) for package in packages}
+    if None in versions.values():
+        return f"not installed: pip install 'img2pc[{extra}]'"
+    found = ", ".join(f"{package} {number}" for package, number in versions.items())
+    if extra == "rembg" and rembg_model() is None:
+        return f"{found}; {MODEL_MISSING}"
+    return found
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

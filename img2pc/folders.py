@@ -1,0 +1,158 @@
+"""A folder of pictures: which there are, what each becomes, and what is done already."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from img2pc.errors import BadInputError
+
+PICTURE_FORMATS = (
+    *("apng", "avif", "bmp", "gif", "heic", "heif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm"),
+    *("png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where results go: folders that mirror the folder of pictures.
+
+    Attributes:
+        clouds: PLY files; meshes lie beside them.
+        mesh_suffix: of the meshes, if any are wanted; not .ply.
+    """
+
+    clouds: Path
+    mesh_suffix: str | None = None
+    previews: Path | None = None
+    masks: Path | None = None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(each for each in (self.clouds, self.previews, self.masks) if each is not None)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture and the files that it becomes."""
+
+    picture: Path
+    cloud: Path | None
+    mesh: Path | None = None
+    preview: Path | None = None
+    mask: Path | None = None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        wanted = (self.cloud, self.mesh, self.preview, self.mask)
+        return tuple(path for path in wanted if path is not None)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every output is a file and no older than the picture."""
+        try:
+            changed = self.picture.stat().st_mtime_ns
+            found = [path.stat() for path in self.outputs]
+        except OSError:
+            return False
+        return all(stat.S_ISREG(one.st_mode) and one.st_mtime_ns >= changed for one in found)
+
+    def absolute(self) -> Job:
+        """The same files, from whatever folder they are looked for."""
+        outputs = (self.cloud, self.mesh, self.preview, self.mask)
+        return Job(
+            self.picture.absolute(),
+            *(None if path is None else path.absolute() for path in outputs),
+        )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The work that a folder holds; `unreadable` are folders below it, and why."""
+
+    jobs: tuple[Job, ...]
+    unreadable: tuple[tuple[Path, str], ...]
+
+
+def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -> Listing:
+    """The pictures below a folder, by name, and what becomes of each.
+
+    Names are kept: `chairs/a.jpg` becomes `chairs/a.ply`. Pictures of one folder that differ in
+    nothing but the suffix keep it: `a.png.ply` and `a.jpg.ply`. Shard (i, n) is every nth picture
+    from the ith, counted from 1; with few pictures it may be empty.
+
+    Raises:
+        BadInputError: the folder cannot be read or holds no picture, or previews or masks would lie
+            among the pictures.
+    """
+    if any(each.resolve() == folder.resolve() for each in targets.folders[1:]):
+        raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
+    pictures, unreadable = _pictures(folder, {each.resolve() for each in targets.folders})
+    if not pictures and not unreadable:
+        raise BadInputError(f"there are no pictures in {folder}")
+    # Beside a.png and a.jpg, a.png.png cannot become a.png.ply: so it keeps its suffix as well.
+    taken = Counter(_on_any_disk(picture.with_suffix("")) for picture in pictures)
+    taken.update(_on_any_disk(picture) for picture in pictures)
+    number, count = shard
+    jobs = tuple(
+        _job(folder, picture, targets, taken[_on_any_disk(picture.with_suffix(""))] > 1)
+        for picture in pictures[number - 1 :: count]
+    )
+    return Listing(jobs, tuple(unreadable))
+
+
+def _pictures(folder: Path, targets: set[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Pictures below a folder, each linked folder once, and what could not be read.
+
+    Folders of results are left out, but not the folder itself.
+    """
+    pictures, unreadable, seen = [], [], set()
+
+    def note(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise BadInputError(f"cannot read {folder}: {error.strerror}") from error
+        unreadable.append((Path(error.filename), error.strerror or str(error)))
+
+    for name, below, files in os.walk(folder, onerror=note, followlinks=True):
+        here = Path(name)
+        real = here.resolve()
+        if real in seen or (real in targets and here != folder):
+            below.clear()
+            continue
+        seen.add(real)
+        below.sort()
+        pictures += [here / file for file in files if _is_picture(here / file)]
+    return sorted(pictures), unreadable
+
+
+def _is_picture(path: Path) -> bool:
+    # What starts with a dot is another program's, macOS's ._a.jpg for one.
+    if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
+        return False
+    # A link to nothing is said to fail; a pipe would be waited for.
+    return path.is_file() or not path.exists()
+
+
+def _on_any_disk(path: Path) -> str:
+    """What must differ for two files to be two on any file system."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _job(folder: Path, picture: Path, targets: Targets, keeps_suffix: bool) -> Job:
+    relative = picture.relative_to(folder)
+    stem = relative.name if keeps_suffix else relative.stem
+
+    def beside(root: Path | None, ending: str | None) -> Path | None:
+        return None if root is None or ending is None else root / relative.parent / (stem + ending)
+
+    return Job(
+        picture,
+        targets.clouds / relative.parent / f"{stem}.ply",
+        beside(targets.clouds, targets.mesh_suffix),
+        beside(targets.previews, "_preview.png"),
+        beside(targets.masks, "_mask.png"),
+    )

@@ -1,0 +1,117 @@
+"""The same batches on a Ray cluster, by Ray Data; all nodes see the same files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from img2pc.batch import BatchSettings, Outcome, pictures_at_once, run_jobs
+from img2pc.errors import BadInputError
+from img2pc.folders import Job
+from img2pc.meshing import mesh_to_file
+from img2pc.reconstruction import Reconstructor
+
+
+def run_on_ray(
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    weights: Path,
+    device: str = "cpu",
+    address: str | None = None,
+) -> Generator[Outcome]:
+    """Do the jobs on a cluster, or on this machine's cores, and tell what became of each.
+
+    Every actor loads the weights once and computes on one core or GPU.
+
+    Args:
+        device: "cpu" or "cuda".
+        address: of a running cluster, as `ray.init` takes it; by default one is started here.
+
+    Raises:
+        BadInputError: Ray is not installed, or there is no cluster at the address.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise BadInputError("Ray is not installed: pip install 'img2pc[ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing here calls home
+    if not jobs:
+        return _nothing()  # and wait for no cluster
+    try:
+        if address is not None:
+            _knock(address)
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:
+        raise BadInputError(f"cannot reach a Ray cluster at {address}: {error}") from error
+    return _outcomes(jobs, settings, weights, device)
+
+
+def _nothing() -> Generator[Outcome]:
+    yield from ()
+
+
+def _knock(address: str) -> None:
+    """Nothing, or an OSError: Ray itself would wait for minutes where nobody answers."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+
+
+def _outcomes(
+    jobs: Sequence[Job], settings: BatchSettings, weights: Path, device: str
+) -> Generator[Outcome]:
+    import ray
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        resource = "GPU" if device == "cuda" else "CPU"
+        actors = max(1, int(ray.cluster_resources().get(resource, 1)))  # type: ignore[no-untyped-call]
+        size = pictures_at_once(len(jobs), actors, settings, device)
+        # An actor's current folder is another.
+        by_picture = {job.picture.absolute(): job for job in jobs}
+        items = [{"job": pickle.dumps(job.absolute())} for job in jobs]
+        outcomes = ray.data.from_items(
+            items, override_num_blocks=-(-len(items) // size)
+        ).map_batches(
+            _Worker,
+            fn_constructor_args=(settings, weights.absolute(), device),
+            batch_size=size,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+            num_cpus=1,
+            num_gpus=1 if device == "cuda" else 0,
+        )
+        for row in outcomes.iter_rows():
+            outcome: Outcome = pickle.loads(row["outcome"])
+            job = by_picture[outcome.picture]
+            yield replace(
+                outcome, picture=job.picture, outputs=job.outputs if outcome.outputs else ()
+            )
+    finally:
+        ray.shutdown()
+
+
+class _Worker:
+    """An actor of Ray Data: a reconstructor, loaded once."""
+
+    def __init__(self, settings: BatchSettings, weights: Path, device: str) -> None:
+        torch.set_num_threads(1)
+        self._settings = settings
+        self._reconstructor = Reconstructor.load(weights, device)
+
+    def __call__(self, batch: dict[str, ndarray]) -> dict[str, ndarray]:
+        jobs = [pickle.loads(job) for job in batch["job"]]
+        outcomes = run_jobs(self._reconstructor, jobs, self._settings, mesh_to_file)
+        pickled = [pickle.dumps(outcome) for outcome in outcomes]
+        return {"outcome": np.array(pickled, dtype=object)}
