@@ -23,6 +23,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -60,6 +61,12 @@ class BatchSettings:
     batch_size: int | None = None
 
 
+class Stop:
+    """Asks for an end after the pictures at hand. Holds no lock: a signal handler may set it."""
+
+    asked = False
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one picture.
@@ -85,30 +92,35 @@ class Outcome:
 
 
 def run_batch(
-    reconstructor: Reconstructor, jobs: Sequence[Job], settings: BatchSettings
+    reconstructor: Reconstructor,
+    jobs: Sequence[Job],
+    settings: BatchSettings,
+    stop: Stop | None = None,
 ) -> Generator[Outcome]:
     """Do the jobs and tell what became of each, in the order in which they end.
 
-    One that fails is an outcome like others. Closing the iterator ends the work after the pictures
-    at hand; files are whole.
+    One that fails is an outcome like others. Closing the iterator, as `stop`, ends the work after
+    the pictures at hand; files are whole.
     """
+    stop = stop or Stop()
     on_cpu = reconstructor.device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else min(8, os.cpu_count() or 1)
     size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    stop = threading.Event()
     meshes = _mesh_processes() if any(job.mesh for job in jobs) else nullcontext(_no_mesh)
     with _single_threaded(on_cpu) as prepare, meshes as write_mesh:
         pool = ThreadPoolExecutor(threads, initializer=prepare)
         try:
             work = (
                 lambda batch=batch: run_jobs(reconstructor, batch, settings, write_mesh, stop)
-                for batch in batches
+                for batch in takewhile(lambda _: not stop.asked, batches)
             )
             for outcomes in _as_completed(pool, work, 2 * threads):
                 yield from outcomes
+        except BaseException:  # the iterator is closed, for one
+            stop.asked = True
+            raise
         finally:
-            stop.set()
             pool.shutdown(cancel_futures=True)
 
 
@@ -123,18 +135,18 @@ def run_jobs(
     jobs: Sequence[Job],
     settings: BatchSettings,
     write_mesh: MeshWriter,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> list[Outcome]:
     """Do a batch of jobs, in this thread, through the generator at once."""
-    stop = stop or threading.Event()
+    stop = stop or Stop()
     outcomes: list[Outcome] = []
     cut: list[tuple[Job, CutOut]] = []
     for job in jobs:
-        if stop.is_set():
+        if stop.asked:
             return outcomes
         with _failures_of(job, outcomes):
             cut.append((job, reconstructor.cut_out(job.picture, settings.background)))
-    if not cut or stop.is_set():
+    if not cut or stop.asked:
         return outcomes
     crops = torch.from_numpy(np.stack([cut_out.crop for _, cut_out in cut]))
     try:
@@ -142,7 +154,7 @@ def run_jobs(
     except Exception as error:
         return outcomes + [_failure(job, error) for job, _ in cut]
     for item, (job, cut_out) in enumerate(cut):
-        if stop.is_set():
+        if stop.asked:
             break
         with _failures_of(job, outcomes):
             result = Reconstruction(cut_out, reconstructor.fuse(views, item, settings.points))

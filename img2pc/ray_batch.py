@@ -8,13 +8,14 @@ import pickle
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy import ndarray
 
-from img2pc.batch import BatchSettings, Outcome, pictures_at_once, run_jobs
+from img2pc.batch import BatchSettings, Outcome, Stop, pictures_at_once, run_jobs
 from img2pc.errors import BadInputError
 from img2pc.folders import Job
 from img2pc.meshing import mesh_to_file
@@ -27,8 +28,11 @@ def run_on_ray(
     weights: Path,
     device: str = "cpu",
     address: str | None = None,
+    stop: Stop | None = None,
 ) -> Generator[Outcome]:
     """Do the jobs on a cluster, or on this machine's cores, and tell what became of each.
+
+    After `stop` none is told of any more, and the cluster's work on them ends.
 
     Every actor loads the weights once and computes on one core or GPU.
 
@@ -53,7 +57,7 @@ def run_on_ray(
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError) as error:
         raise BadInputError(f"cannot reach a Ray cluster at {address}: {error}") from error
-    return _outcomes(jobs, settings, weights, device)
+    return _outcomes(jobs, settings, weights, device, stop or Stop())
 
 
 def _nothing() -> Generator[Outcome]:
@@ -68,7 +72,7 @@ def _knock(address: str) -> None:
 
 
 def _outcomes(
-    jobs: Sequence[Job], settings: BatchSettings, weights: Path, device: str
+    jobs: Sequence[Job], settings: BatchSettings, weights: Path, device: str, stop: Stop
 ) -> Generator[Outcome]:
     import ray
     import ray.data
@@ -92,7 +96,7 @@ def _outcomes(
             num_cpus=1,
             num_gpus=1 if device == "cuda" else 0,
         )
-        for row in outcomes.iter_rows():
+        for row in takewhile(lambda _: not stop.asked, outcomes.iter_rows()):
             outcome: Outcome = pickle.loads(row["outcome"])
             job = by_picture[outcome.picture]
             yield replace(

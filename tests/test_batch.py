@@ -21,6 +21,7 @@ from img2pc import batch
 from img2pc.batch import (
     BatchSettings,
     Outcome,
+    Stop,
     run_batch,
     run_jobs,
     write_failures,
@@ -428,18 +429,38 @@ def test_closing_ends_the_work_with_the_picture_at_hand(
     assert len(read_cloud(jobs[0].cloud).points) == 10
 
 
+def test_who_asks_for_the_end_is_told_of_the_pictures_at_hand(
+    reconstructor: Reconstructor, jobs: list[Job], tmp_path: Path
+) -> None:
+    stop = Stop()
+    outcomes = run_batch(reconstructor, jobs, BatchSettings(points=10, batch_size=1), stop)
+    told = [next(outcomes)]
+    stop.asked = True
+    told += outcomes
+    assert 1 <= len(told) <= 3  # two at most are on their way
+    assert names_below(tmp_path) == sorted(outcome.outputs[0].name for outcome in told)
+
+
+def test_the_end_of_all_is_not_for_having_been_asked(
+    reconstructor: Reconstructor, jobs: list[Job]
+) -> None:
+    stop = Stop()
+    assert len(list(run_batch(reconstructor, jobs, SETTINGS, stop))) == len(jobs)
+    assert not stop.asked
+
+
 @pytest.mark.parametrize("stage", ["cut_out", "views", "fuse"])
 def test_within_a_batch_too_nothing_begins_after_the_end(
     reconstructor: Reconstructor, jobs: list[Job], monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    stop, calls = threading.Event(), []
+    stop, calls = Stop(), []
     for name in ("cut_out", "views", "fuse"):
         real = getattr(Reconstructor, name)
 
         def noted(self: object, *arguments: object, name: str = name, real=real) -> object:
             calls.append(name)
             if name == stage:
-                stop.set()
+                stop.asked = True
             return real(self, *arguments)
 
         monkeypatch.setattr(Reconstructor, name, noted)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
 import sys
 from collections import Counter
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
@@ -32,7 +33,7 @@ from img2pc.cli.options import (
 from img2pc.errors import BadInputError, BatchError
 
 if TYPE_CHECKING:
-    from img2pc.batch import BatchSettings, Outcome
+    from img2pc.batch import BatchSettings, Outcome, Stop
     from img2pc.cloud_files import PointArrays
     from img2pc.folders import Job, Listing
 
@@ -114,7 +115,7 @@ def reconstruct(
         job = _job(image, output, suffix, preview, save_mask)
         _reconstruct_one(job, background, mask, points, weights, device, as_json)
         return
-    from img2pc.batch import BatchSettings
+    from img2pc.batch import BatchSettings, Stop
     from img2pc.folders import Targets, list_jobs
 
     if str(output) == "-" or mask is not None:
@@ -126,12 +127,13 @@ def reconstruct(
     listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
     settings = BatchSettings(background, points, _batch_size(batch_size))
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
+    stop = Stop()
     if ray or ray_address:
-        outcomes = _with_ray(todo, settings, weights, device, ray_address)
+        outcomes = _with_ray(todo, settings, weights, device, ray_address, stop)
     else:
-        outcomes = _with_threads(todo, settings, weights, device)
+        outcomes = _with_threads(todo, settings, weights, device, stop)
     name = "failures.jsonl" if shard == "1/1" else f"failures-{part[0]}-of-{part[1]}.jsonl"
-    _reconstruct_all(listing, todo, outcomes, output / name, as_json, quiet)
+    _reconstruct_all(listing, todo, outcomes, stop, output / name, as_json, quiet)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -220,12 +222,12 @@ def _mesh_to_file(cloud: PointArrays, path: Path) -> None:
 
 
 def _with_threads(
-    jobs: list[Job], settings: BatchSettings, weights: Path | None, device: Device
+    jobs: list[Job], settings: BatchSettings, weights: Path | None, device: Device, stop: Stop
 ) -> Generator[Outcome]:
     from img2pc.batch import run_batch
     from img2pc.reconstruction import Reconstructor
 
-    return run_batch(Reconstructor.load(weights, chosen_device(device)), jobs, settings)
+    return run_batch(Reconstructor.load(weights, chosen_device(device)), jobs, settings, stop)
 
 
 def _with_ray(
@@ -234,6 +236,7 @@ def _with_ray(
     weights: Path | None,
     device: Device,
     address: str | None,
+    stop: Stop,
 ) -> Generator[Outcome]:
     from img2pc.checkpoints import default_weights, load_weights
     from img2pc.ray_batch import run_on_ray
@@ -242,13 +245,15 @@ def _with_ray(
     load_weights(chosen)  # what is wrong with them is better said before there is a cluster
     # Another machine may have the GPU that this one lacks, but has to be asked for it.
     trusted = address is not None and device == "cuda"
-    return run_on_ray(jobs, settings, chosen, "cuda" if trusted else chosen_device(device), address)
+    on = "cuda" if trusted else chosen_device(device)
+    return run_on_ray(jobs, settings, chosen, on, address, stop)
 
 
 def _reconstruct_all(
     listing: Listing,
     todo: list[Job],
     outcomes: Generator[Outcome],
+    stop: Stop,
     failures: Path,
     as_json: bool,
     quiet: bool,
@@ -275,16 +280,34 @@ def _reconstruct_all(
     ]
     for outcome in every:
         _show(outcome, as_json)
-    interrupted = False
-    with ProgressBar("reconstruct", len(todo), quiet=quiet) as advance, closing(outcomes):
-        try:
-            for outcome in outcomes:
-                every.append(outcome)
-                _show(outcome, as_json)
-                advance(1)
-        except KeyboardInterrupt:
-            interrupted = True
-    _conclude(every, failures, interrupted, quiet)
+    bar = ProgressBar("reconstruct", len(todo), quiet=quiet)
+    with bar as advance, closing(outcomes), _stopped_by_interrupt(stop):
+        for outcome in outcomes:
+            every.append(outcome)
+            _show(outcome, as_json)
+            advance(1, "stopping" if stop.asked else "")
+    _conclude(every, failures, stop.asked, quiet)
+
+
+@contextmanager
+def _stopped_by_interrupt(stop: Stop) -> Iterator[None]:
+    """Ctrl-C asks for the end; again, it interrupts as ever.
+
+    As an exception it could come where this thread holds what the others wait for (in
+    `concurrent.futures.wait`, say), and none would ever end.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: object) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, before)
+
+    if before != signal.SIG_IGN:  # as for a shell's background jobs
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:
