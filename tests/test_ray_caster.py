@@ -96,7 +96,7 @@ def test_first_hits() -> None:
     assert hits.face.tolist() == [0, -1]
     assert hits.distance.tolist() == [2.0, np.inf]
     # (0.5, -0.25) = 0.25 · (-1, -1) + 0.375 · (1, -1) + 0.375 · (1, 1)
-    assert hits.barycentric[0].tolist() == pytest.approx([0.375, 0.375])
+    assert hits.barycentric[:, 0].tolist() == pytest.approx([0.375, 0.375])
 
 
 @pytest.mark.parametrize(

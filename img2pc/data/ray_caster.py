@@ -25,7 +25,7 @@ class Hits:
 
     face: Int[ndarray, "ray"]
     distance: Float32[ndarray, "ray"]
-    barycentric: Float32[ndarray, "ray 2"]
+    barycentric: Float32[ndarray, "2 ray"]
 
 
 class RayCaster:
@@ -46,7 +46,7 @@ class RayCaster:
         found = self._scene.run(origins, directions, query="INTERSECT", output=1)
         face = found["primID"]
         distance = np.where(face >= 0, found["tfar"], np.float32(np.inf))
-        return Hits(face, distance, np.stack([found["u"], found["v"]], -1))
+        return Hits(face, distance, np.stack([found["u"], found["v"]]))
 
     def occluded(
         self,
