@@ -28,7 +28,7 @@ from img2pc.data.dataset import (
     write_shards,
 )
 from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
-from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.ray_caster import RayCaster, cast_depth, cast_views
 from img2pc.data.shapes import Shape
 from img2pc.data.solids import Solid
 from img2pc.errors import BadInputError
@@ -173,7 +173,7 @@ def test_novel_views_are_those_of_the_object_in_the_frame_of_its_picture(
     chair: Shape, turn: int, mirrored: bool
 ) -> None:
     novel = random_cameras(3, 32, torch.Generator().manual_seed(0))
-    stored = _stored(cast_views(RayCaster(chair.vertices, chair.faces), novel))
+    stored = _stored(cast_depth(RayCaster(chair.vertices, chair.faces), novel))
     crops = torch.zeros(1, 32, 32, 4, dtype=torch.uint8)
     batch = Batch(
         crops,

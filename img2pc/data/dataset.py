@@ -34,7 +34,7 @@ from img2pc.cameras import (
 from img2pc.data.families import FAMILIES
 from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
 from img2pc.data.pictures import photograph
-from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.ray_caster import RayCaster, cast_depth
 from img2pc.data.shapes import Shape, assemble, normalised
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError, Img2pcError
@@ -184,7 +184,7 @@ def _meshes(folder: str, split: str | None) -> list[MeshFile]:
 
 def _render(shape: Shape, settings: DataSettings, rng: np.random.Generator) -> RenderedObject:
     caster = RayCaster(shape.vertices, shape.faces)
-    views = cast_views(caster, fixed_cameras(settings.view_size))
+    depth = cast_depth(caster, fixed_cameras(settings.view_size))
     turns = rng.permutation(4)[: settings.pictures_per_object]
     pictures = [
         photograph(shape, caster, settings.picture_size, rng, azimuth_degrees=-90.0 * turn)
@@ -197,17 +197,16 @@ def _render(shape: Shape, settings: DataSettings, rng: np.random.Generator) -> R
         shape.category,
         torch.from_numpy(np.stack(pictures)),
         torch.from_numpy(turns.astype(np.uint8)),
-        _stored(views),
+        _stored(depth),
         surface,
-        _stored(cast_views(caster, novel)),
+        _stored(cast_depth(caster, novel)),
         novel.camera_from_object,
     )
 
 
-def _stored(views: Views) -> UInt16[Tensor, "view height width"]:
-    quantised = torch.where(
-        views.mask_logits > 0, 1 + 65534 * (views.depth - 0.5).clamp(0, 1), 0
-    ).round()
+def _stored(depth: Float[Tensor, "view height width"]) -> UInt16[Tensor, "view height width"]:
+    """Depth maps, infinite on the background, as they are stored."""
+    quantised = torch.where(depth.isfinite(), 1 + 65534 * (depth - 0.5).clamp(0, 1), 0).round()
     return quantised.to(torch.int32).to(torch.uint16)
 
 

@@ -11,9 +11,12 @@ from embreex.rtcore import EmbreeDevice
 from embreex.rtcore_scene import EmbreeScene
 from jaxtyping import Bool, Float, Float32, Int
 from numpy import ndarray
+from torch import Tensor
 
 from img2pc.cameras import OrthographicCameras, pixel_grid
 from img2pc.views import Views, views_from_depth
+
+_NO_HIT = 1e37  # what Embree's binding says
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class RayCaster:
         distance = np.where(face >= 0, found["tfar"], np.float32(np.inf))
         return Hits(face, distance, np.stack([found["u"], found["v"]]))
 
+    def distances(
+        self, origins: Float32[ndarray, "ray 3"], directions: Float32[ndarray, "ray 3"]
+    ) -> Float32[ndarray, "ray"]:
+        """How far along each ray the first surface is, infinite where there is none."""
+        distance: ndarray = self._scene.run(origins, directions, query="DISTANCE")
+        distance[distance >= _NO_HIT] = np.inf
+        return distance
+
     def occluded(
         self,
         origins: Float32[ndarray, "ray 3"],
@@ -62,22 +73,22 @@ class RayCaster:
         return blocked
 
 
-def cast_views(caster: RayCaster, cameras: OrthographicCameras) -> Views:
-    """Exact depth and mask at every pixel centre; depth is 1 (the centre's) on the background."""
+def cast_depth(
+    caster: RayCaster, cameras: OrthographicCameras
+) -> Float32[Tensor, "view height width"]:
+    """Exact depth at every pixel centre, infinite on the background."""
     size = cameras.image_size
     object_from_camera = cameras.object_from_camera.numpy()
-    count = len(object_from_camera)
+    right_and_down, forward = object_from_camera[:, :3, :2], object_from_camera[:, :3, 2]
     grid = pixel_grid(size).reshape(-1, 2).numpy()
-    on_image_plane = np.concatenate([grid, np.zeros_like(grid[:, :1])], -1)
-    origins = (
-        np.einsum("vij,pj->vpi", object_from_camera[:, :3, :3], on_image_plane)
-        + object_from_camera[:, None, :3, 3]
-    )
-    directions = np.broadcast_to(object_from_camera[:, None, :3, 2], origins.shape)
-    hits = caster.first_hits(
-        np.ascontiguousarray(origins.reshape(-1, 3), dtype=np.float32),
-        np.ascontiguousarray(directions.reshape(-1, 3), dtype=np.float32),
-    )
-    depth = torch.from_numpy(hits.distance.reshape(count, size, size))
+    origins = grid @ right_and_down.transpose(0, 2, 1) + object_from_camera[:, None, :3, 3]
+    directions = np.broadcast_to(forward[:, None], origins.shape)
+    depth = caster.distances(origins.reshape(-1, 3), directions.reshape(-1, 3))
+    return torch.from_numpy(depth.reshape(-1, size, size))
+
+
+def cast_views(caster: RayCaster, cameras: OrthographicCameras) -> Views:
+    """Exact depth and mask at every pixel centre; depth is 1 (the centre's) on the background."""
+    depth = cast_depth(caster, cameras)
     mask = depth.isfinite()
     return views_from_depth(torch.where(mask, depth, 1.0), torch.where(mask, torch.inf, -torch.inf))

@@ -15,7 +15,7 @@ import torch
 from img2pc.cameras import cameras_towards_centre
 from img2pc.data.families import FAMILIES
 from img2pc.data.pictures import PhotographSettings, photograph
-from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.ray_caster import RayCaster, cast_depth
 from img2pc.data.shapes import Shape, assemble
 
 OBJECTS = 40
@@ -59,7 +59,7 @@ def main() -> None:
         (f"{PICTURES} pictures of {PICTURE_SIZE}²", milliseconds_per_object(picture), "pictures"),
         (
             f"{MAPS} maps of {MAP_SIZE}²",
-            milliseconds_per_object(lambda index: cast_views(scenes[index], cameras)),
+            milliseconds_per_object(lambda index: cast_depth(scenes[index], cameras)),
             "maps",
         ),
     ]
