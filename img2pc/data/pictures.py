@@ -24,6 +24,9 @@ from img2pc.images import crop_to_foreground
 
 Random = np.random.Generator
 
+# Blur and jitter reach no further.
+MARGIN_PIXELS = 4
+
 _NORMAL_QUANTILES: Float32[ndarray, "256"] = ndtri((np.arange(256) + 0.5) / 256).astype(np.float32)
 
 
@@ -39,12 +42,13 @@ class PhotographSettings:
 
 @dataclass(frozen=True)
 class PerspectiveCamera:
-    """A pinhole camera and the window of its image plane (in tangents) that is kept."""
+    """A pinhole camera, its square frame's side and where the object is, in tangents."""
 
     centre: Float[ndarray, "3"]
     object_from_camera: Float[ndarray, "3 3"]
-    window_corner: Float[ndarray, "2"]
-    window_size: Float[ndarray, "2"]
+    low: Float[ndarray, "2"]
+    high: Float[ndarray, "2"]
+    frame_side: float
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,8 @@ def _draw_camera(
     in_camera = (shape.vertices - centre) @ object_from_camera
     projected = in_camera[:, :2] / in_camera[:, 2:]
     low, high = projected.min(0), projected.max(0)
-    margin = (high - low).max() * rng.uniform(0.03, 0.2)
-    return PerspectiveCamera(centre, object_from_camera, low - margin / 2, high - low + margin)
+    side = float((high - low).max()) * rng.uniform(1.03, 1.2)
+    return PerspectiveCamera(centre, object_from_camera, low, high, side)
 
 
 def _ray_directions(
@@ -124,16 +128,20 @@ def _ray_directions(
 ) -> Float32[ndarray, "3 height width"]:
     """One ray a pixel, jittered within it by a random amount: from staircase to ragged edges.
 
-    The longer side of the window has `resolution` pixels.
+    Of a frame `resolution` pixels wide, only what holds the object is kept, and a few pixels around
+    for its blurred edges.
     """
-    pixel = camera.window_size.max() / resolution
-    width, height = np.ceil(camera.window_size / pixel - 1e-6).astype(int)
+    pixel = camera.frame_side / resolution
+    width, height = np.ceil((camera.high - camera.low) / pixel).astype(int) + 2 * MARGIN_PIXELS
     in_window = np.ones((3, height, width), dtype=np.float32)
-    in_window[:2] = rng.random() * (rng.random((2, height, width), dtype=np.float32) - 0.5)
-    in_window[0] += np.arange(width) + 0.5
-    in_window[1] += np.arange(height)[:, None] + 0.5
+    rng.random(dtype=np.float32, out=in_window[:2])
+    jitter = rng.random()
+    in_window[:2] *= jitter
+    # From the middle of the window.
+    in_window[0] += np.arange(width, dtype=np.float32) - (width - 1 + jitter) / 2
+    in_window[1] += np.arange(height, dtype=np.float32)[:, None] - (height - 1 + jitter) / 2
     camera_from_window = np.diag([pixel, pixel, 1.0])
-    camera_from_window[:2, 2] = camera.window_corner
+    camera_from_window[:2, 2] = (camera.low + camera.high) / 2
     object_from_window = (camera.object_from_camera @ camera_from_window).astype(np.float32)
     directions: ndarray = object_from_window @ in_window.reshape(3, -1)
     return directions.reshape(in_window.shape)
@@ -233,7 +241,9 @@ class _Shadows:
         self._normal = normal.take(casting, axis=1)
         self._origin = points.take(casting, axis=1) + np.float32(2e-3) * self._normal
         parts = _spread_directions((self.BLOCK**2 + 1) // 2, rng)
-        self._part = parts.take(place.take(casting) // 2, axis=1)
+        part = parts.take(place.take(casting) // 2, axis=1)
+        # A part is an area too, or shadows would fade in steps.
+        self._part = _unit(part + _noise(0.12, part.shape, rng))
         self._rays_around = self._count_around(self._pixel)
 
     def open_sky(self, reach: float) -> Float32[ndarray, "hit"]:
@@ -402,9 +412,7 @@ def _develop(
     return pixels
 
 
-def _noise(
-    deviation: float, shape: tuple[int, ...], rng: Random
-) -> Float32[ndarray, "height width 3"]:
+def _noise(deviation: float, shape: tuple[int, ...], rng: Random) -> Float32[ndarray, "..."]:
     """Normally distributed, of 256 values: several times as fast as the generator's own."""
     number = np.frombuffer(rng.bytes(int(np.prod(shape))), dtype=np.uint8)
     values = np.float32(deviation) * _NORMAL_QUANTILES
