@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
-from img2pc.data.pictures import PhotographSettings, photograph
+from img2pc.data.pictures import Light, PhotographSettings, _Shadows, photograph
 from img2pc.data.ray_caster import RayCaster
 from img2pc.data.shapes import Shape, corner_normals
 from img2pc.data.solids import box, cylinder, rotation
@@ -95,6 +95,41 @@ def test_from_above_the_top_is_seen(chair: Shape) -> None:
         rows = (take(shape, 2, settings)[..., 3] > 127).any(1)
         heights.append(int(rows.sum()))
     assert heights[0] < heights[1] < heights[2]
+
+
+def shadows_under_a_roof(height: float) -> _Shadows:
+    """On 400 pixels that all see the origin, below the edge of a roof over x > 0."""
+    roof = np.array([[0.0, height, -9], [9, height, -9], [9, height, 9], [0, height, 9]])
+    caster = RayCaster(roof, np.array([[0, 1, 2], [0, 2, 3]]))
+    up = np.repeat(np.array([[0], [1], [0]], dtype=np.float32), 400, axis=1)
+    mask = np.ones((20, 20), dtype=bool)
+    return _Shadows(caster, np.zeros_like(up), up, mask, np.random.default_rng(0))
+
+
+def inner(share: ndarray) -> ndarray:
+    """Of the pixels with all their neighbours."""
+    return share.reshape(20, 20)[2:-2, 2:-2].ravel()
+
+
+@pytest.mark.parametrize(
+    ("direction", "softness", "expected"),
+    [
+        ([-0.6, 0.8, 0.0], 0.0, 1.0),
+        ([0.6, 0.8, 0.0], 0.0, 0.0),
+        ([0.0, 1.0, 0.0], 0.5, 0.5),  # the edge hides half of the lamp
+        ([0.0, -1.0, 0.0], 0.1, 0.0),  # below the surface
+    ],
+)
+def test_soft_shadows(direction: list[float], softness: float, expected: float) -> None:
+    lamp = Light(np.array(direction), np.ones(3), softness)
+    lit = inner(shadows_under_a_roof(0.5).share_lit(lamp))
+    assert lit == pytest.approx(np.full(256, expected), abs=0.15)
+
+
+def test_a_roof_hides_half_of_the_sky_unless_it_is_far() -> None:
+    near, far = (inner(shadows_under_a_roof(height).open_sky(0.6)) for height in (0.01, 0.7))
+    assert near == pytest.approx(np.full(256, 0.5), abs=0.15)
+    assert (far == 1).all()
 
 
 def test_colours_differ_between_materials_and_are_not_clipped_away(chair: Shape) -> None:

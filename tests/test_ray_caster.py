@@ -14,7 +14,7 @@ from img2pc.cameras import (
     fixed_cameras,
     pixel_grid,
 )
-from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.ray_caster import RayCaster, cast_depth, cast_views
 from img2pc.data.solids import box
 
 SIZE = 64
@@ -74,6 +74,15 @@ def test_the_background_has_depth_1_and_a_certain_mask() -> None:
     assert torch.equal(views.coordinates[3, ..., :2], pixel_grid(SIZE))
 
 
+def test_depth_maps_are_infinite_where_views_see_background() -> None:
+    solid = box(0.6, 0.4, 0.5)
+    caster = RayCaster(solid.vertices, solid.faces)
+    depth, views = cast_depth(caster, fixed_cameras(SIZE)), cast_views(caster, fixed_cameras(SIZE))
+    seen = views.mask_logits > 0
+    assert torch.equal(depth[seen], views.depth[seen])
+    assert depth[~seen].isposinf().all()
+
+
 def test_opposite_cameras_see_mirrored_silhouettes() -> None:
     solid = box(0.3, 0.5, 0.2).bent(0.4)
     views = cast_views(RayCaster(solid.vertices, solid.faces), fixed_cameras(SIZE))
@@ -97,6 +106,10 @@ def test_first_hits() -> None:
     assert hits.distance.tolist() == [2.0, np.inf]
     # (0.5, -0.25) = 0.25 · (-1, -1) + 0.375 · (1, -1) + 0.375 · (1, 1)
     assert hits.barycentric[:, 0].tolist() == pytest.approx([0.375, 0.375])
+
+
+def test_distances_are_those_of_first_hits() -> None:
+    assert floor().distances(ABOVE, DOWN).tolist() == [2.0, np.inf]
 
 
 @pytest.mark.parametrize(
