@@ -37,11 +37,8 @@ class RayCaster:
     def __init__(self, vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> None:
         self._device = EmbreeDevice()
         self._scene = EmbreeScene(self._device)
-        TriangleMesh(
-            self._scene,
-            np.ascontiguousarray(vertices, dtype=np.float32),
-            np.ascontiguousarray(faces, dtype=np.int32),
-        )
+        self.vertices: Float32[ndarray, "vertex 3"] = np.ascontiguousarray(vertices, np.float32)
+        TriangleMesh(self._scene, self.vertices, np.ascontiguousarray(faces, dtype=np.int32))
 
     def first_hits(
         self, origins: Float32[ndarray, "ray 3"], directions: Float32[ndarray, "ray 3"]
@@ -78,13 +75,20 @@ def cast_depth(
 ) -> Float32[Tensor, "view height width"]:
     """Exact depth at every pixel centre, infinite on the background."""
     size = cameras.image_size
-    object_from_camera = cameras.object_from_camera.numpy()
-    right_and_down, forward = object_from_camera[:, :3, :2], object_from_camera[:, :3, 2]
-    grid = pixel_grid(size).reshape(-1, 2).numpy()
-    origins = grid @ right_and_down.transpose(0, 2, 1) + object_from_camera[:, None, :3, 3]
-    directions = np.broadcast_to(forward[:, None], origins.shape)
-    depth = caster.distances(origins.reshape(-1, 3), directions.reshape(-1, 3))
-    return torch.from_numpy(depth.reshape(-1, size, size))
+    grid = pixel_grid(size).numpy()
+    poses = cameras.object_from_camera.numpy()
+    depth = np.full((len(poses), size, size), np.inf, dtype=np.float32)
+    for image, pose in zip(depth, poses, strict=True):
+        right_and_down, forward, centre = pose[:3, :2], pose[:3, 2], pose[:3, 3]
+        # Rays beyond the object's bounding box in the image would hit nothing.
+        pixels = size * ((caster.vertices - centre) @ right_and_down + 0.5)
+        left, top = np.floor(pixels.min(0)).astype(int).clip(0, size)
+        right, bottom = np.ceil(pixels.max(0)).astype(int).clip(0, size)
+        box = np.s_[top:bottom, left:right]
+        origins = grid[box].reshape(-1, 2) @ right_and_down.T + centre
+        directions = np.broadcast_to(forward, origins.shape)
+        image[box] = caster.distances(origins, directions).reshape(bottom - top, right - left)
+    return torch.from_numpy(depth)
 
 
 def cast_views(caster: RayCaster, cameras: OrthographicCameras) -> Views:
