@@ -132,7 +132,8 @@ def _ray_directions(
     for its blurred edges.
     """
     pixel = camera.frame_side / resolution
-    width, height = np.ceil((camera.high - camera.low) / pixel).astype(int) + 2 * MARGIN_PIXELS
+    size = np.ceil((camera.high - camera.low) / pixel).astype(int) + 2 * MARGIN_PIXELS
+    width, height = size.tolist()
     in_window = np.ones((3, height, width), dtype=np.float32)
     rng.random(dtype=np.float32, out=in_window[:2])
     jitter = rng.random()
@@ -192,7 +193,7 @@ def _shade(
         lit, cosine = shadows.share_lit(light), _dot(normal, towards)
         diffuse.append(np.maximum(cosine, 0) * lit)
         # The normal's cosine with the direction halfway between the light and the camera.
-        halfway = (cosine + facing) / np.sqrt(2.001 - 2 * _dot(view, towards))
+        halfway = (cosine + facing) / np.sqrt(2 + 1e-6 - 2 * _dot(view, towards))
         # The logarithm and exponential of float32 are several times faster than its power.
         highlight = np.exp(sharpness * np.log(np.maximum(halfway, np.float32(1e-6))))
         glossy.append(highlight * (sharpness + 8) / 25 * lit)

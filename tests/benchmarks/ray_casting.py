@@ -1,8 +1,9 @@
 """How fast objects become training data, on one core: `python tests/benchmarks/ray_casting.py`.
 
 The floor is what the prototype took for the same work, on the same kind of core: 3 pictures of
-256 pixels and 12 depth maps of 64 pixels per object in 57 ms. Last measured: 50 ms, of which 45 are
-pictures; a third of the time is Embree's. Times are of the process, so that others do not matter.
+256 pixels and 12 depth maps of 64 pixels per object in 57 ms. Last measured, beside other work on
+the second core: 49 to 56 ms, of which 45 to 51 are pictures; a third of it is spent in Embree.
+Times are of the process, so that waiting for a core does not count.
 """
 
 from __future__ import annotations
