@@ -1,4 +1,4 @@
-"""Where the error is: by elevation, thickness, visibility and category, and what oracles would mend.
+"""Where the error is: by stance, thickness, visibility and category; what oracles would mend.
 
     python tests/benchmarks/errors.py --meshes MESHES --benchmark BENCHMARK [--objects 120]
 
@@ -51,6 +51,7 @@ BANDS = (("< 2 %", 0.02), ("2–5 %", 0.05), ("5–10 %", 0.10), ("> 10 %", np.i
 SIDES = ("seen", "hidden", "inner")
 WIDE_PIXELS = 8.0  # errors wider than this are of proportions and poses, narrower ones are noise
 Points = np.ndarray
+Rows = dict[str, list[list[float]]]
 
 
 class Subject(NamedTuple):
@@ -164,7 +165,7 @@ def scores(points: Points, truth: Points) -> list[float]:
     return [100 * there.mean(), 100 * back.mean(), *shares, *f_scores]
 
 
-def mean_rows(rows: dict[str, list[list[float]]]) -> list[list[Any]]:
+def mean_rows(rows: Rows) -> list[list[Any]]:
     return [[name, *map(float, np.mean(values, 0))] for name, values in rows.items()]
 
 
@@ -288,11 +289,9 @@ def of_points_alone(ours: Views, truth: Points) -> dict[str, list[float]]:
 def measure_shapes(
     name: str, subjects: list[Subject], reconstructor: Reconstructor, tables: Tables
 ) -> None:
-    rows: dict[str, list[list[float]]] = defaultdict(list)
-    by_category: dict[str, list[list[float]]] = defaultdict(list)
-    parts: list[Points] = []
-    precise: list[Points] = []
-    bias = []
+    rows: Rows = defaultdict(list)
+    by_category: Rows = defaultdict(list)
+    parts, precise, bias = [], [], []
     for seed, subject in enumerate(subjects):
         stance = draw_stance(seed)
         ours, true = predicted(subject, reconstructor, seed, *stance), subject.views
@@ -322,28 +321,7 @@ def measure_shapes(
             by_category[label].append([area, overlap, float(by_view.mean()), f_score])
     count = f"{name} ({len(subjects)})"
     tables.add(f"{count}: oracles", ["", *SCORES], mean_rows(rows))
-    side, thickness, back, ideal = np.concatenate(parts, 1)
-    table: list[list[Any]] = []
-    low = -1.0
-    for label, high in (*BANDS, ("all", np.inf)):
-        here = (thickness >= (low if label != "all" else -1)) & (thickness < high)
-        low = high
-        row: list[Any] = [label, 100 * here.mean(), 100 * back[here].mean()]
-        row += [100 * (back[here] < 0.02).mean(), 100 * (ideal[here] < 0.02).mean()]
-        row += [100 * (back[here & (side == i)] < 0.02).mean() for i in range(3)]
-        table.append(row)
-    headings = ["thickness", "share", "GT→pred", "R", "R of true views", *(f"R {s}" for s in SIDES)]
-    tables.add(f"{count}: true points by thickness", headings, table)
-    near_side, there = np.concatenate(precise, 1)
-    table = []
-    for i, label in enumerate(SIDES):
-        mine, true_mine = near_side == i, side == i
-        row = [label, 100 * true_mine.mean(), 100 * back[true_mine].mean()]
-        row += [100 * (back[true_mine] < 0.02).mean(), 100 * mine.mean()]
-        row += [100 * there[mine].mean(), 100 * (there[mine] < 0.02).mean()]
-        table.append(row)
-    headings = ["side", "true points", "GT→pred", "R", "predicted points", "pred→GT", "P"]
-    tables.add(f"{count}: by side", headings, table)
+    add_parts(count, np.concatenate(parts, 1), np.concatenate(precise, 1), tables)
     headings = ["", "n", "mask area ÷ true", "mask IoU", "depth bias", "F@2%"]
     table = [
         [label, len(values), *map(float, np.mean(values, 0))]
@@ -355,10 +333,36 @@ def measure_shapes(
     tables.add(f"{count}: mean signed depth error", views, table)
 
 
+def add_parts(count: str, parts: Points, precise: Points, tables: Tables) -> None:
+    """True points by thickness and by side, predicted ones by the side of the nearest true one."""
+    side, thickness, back, ideal = parts
+    table: list[list[Any]] = []
+    low = -1.0
+    for label, high in (*BANDS, ("all", np.inf)):
+        here = (thickness >= (low if label != "all" else -1)) & (thickness < high)
+        low = high
+        row: list[Any] = [label, 100 * here.mean(), 100 * back[here].mean()]
+        row += [100 * (back[here] < 0.02).mean(), 100 * (ideal[here] < 0.02).mean()]
+        row += [100 * (back[here & (side == i)] < 0.02).mean() for i in range(3)]
+        table.append(row)
+    headings = ["thickness", "share", "GT→pred", "R", "R of true views", *(f"R {s}" for s in SIDES)]
+    tables.add(f"{count}: true points by thickness", headings, table)
+    near_side, there = precise
+    table = []
+    for i, label in enumerate(SIDES):
+        mine, true_mine = near_side == i, side == i
+        row = [label, 100 * true_mine.mean(), 100 * back[true_mine].mean()]
+        row += [100 * (back[true_mine] < 0.02).mean(), 100 * mine.mean()]
+        row += [100 * there[mine].mean(), 100 * (there[mine] < 0.02).mean()]
+        table.append(row)
+    headings = ["side", "true points", "GT→pred", "R", "predicted points", "pred→GT", "P"]
+    tables.add(f"{count}: by side", headings, table)
+
+
 def measure_stances(
     name: str, subjects: list[Subject], reconstructor: Reconstructor, tables: Tables
 ) -> None:
-    rows: dict[str, list[list[float]]] = defaultdict(list)
+    rows: Rows = defaultdict(list)
     for seed, subject in enumerate(subjects):
         elevation, field = draw_stance(seed)
         stances = {f"elevation {each}°": (float(each), field) for each in ELEVATIONS}
@@ -372,7 +376,7 @@ def measure_stances(
 def measure_benchmark(
     folder: Path, count: int, reconstructor: Reconstructor, tables: Tables
 ) -> None:
-    rows: dict[str, list[list[float]]] = defaultdict(list)
+    rows: Rows = defaultdict(list)
     cases = list(list_cases(folder, reconstructor.info)[1])
     chosen = np.linspace(0, len(cases) - 1, min(count, len(cases))).astype(int)
     for case in (cases[index] for index in chosen):
