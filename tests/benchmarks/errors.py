@@ -1,6 +1,6 @@
 """Where the error is: by stance, thickness, visibility and category; what oracles would mend.
 
-    python tests/benchmarks/errors.py --meshes MESHES --benchmark BENCHMARK [--objects 120]
+    python tests/benchmarks/errors.py --meshes MESHES --benchmark BENCHMARK [--objects 60]
 
 Held-out procedural shapes, `test` meshes and a benchmark folder, from fixed seeds; Markdown tables.
 Distances ×100 of the diagonal, shares in %. P and R are precision and recall within 2 %. The truth
@@ -19,6 +19,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,14 +100,7 @@ def mesh_shapes(folder: Path, count: int) -> Iterator[Shape]:
 def subject_of(shape: Shape, seed: int, view_size: int) -> Subject:
     """The shape turned about the vertical by chance, as training turns it."""
     turn = rotation("y", np.random.default_rng([FIRST_HELD_OUT_SEED, seed]).uniform(0, 360))
-    shape = Shape(
-        shape.category,
-        shape.vertices @ turn.T,
-        shape.faces,
-        shape.face_slot,
-        shape.materials,
-        shape.face_colour,
-    )
+    shape = replace(shape, vertices=shape.vertices @ turn.T)
     caster = RayCaster(shape.vertices, shape.faces)
     views = cast_views(caster, fixed_cameras(view_size))
     points, normals = sample_surface(TriangleMesh(shape.vertices, shape.faces), POINTS)
@@ -392,7 +386,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="default: the shipped ones")
     parser.add_argument("--meshes", type=Path, help="a folder of meshes; its `test` split is used")
     parser.add_argument("--benchmark", type=Path, help="a folder of NAME.png and NAME.ply")
-    parser.add_argument("--objects", type=int, default=120, help="of each set; half for stances")
+    parser.add_argument("--objects", type=int, default=60, help="of each set; half for stances")
     parser.add_argument("--json", type=Path, help="also write the tables here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
