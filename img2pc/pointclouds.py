@@ -60,11 +60,11 @@ def write_ply(path: Path, cloud: PointCloud) -> None:
 def encode_ply(cloud: PointCloud) -> bytes:
     """Binary PLY with normals, confidence and view."""
     floats = ("x", "y", "z", "nx", "ny", "nz", "confidence")
-    values = torch.cat([cloud.points, cloud.normals, cloud.confidence[:, None]], -1)
-    # As bytes: filling a structured array column by column takes twice as long.
-    rows = np.empty((len(cloud), 4 * len(floats) + 1), dtype=np.uint8)
-    rows[:, :-1] = values.detach().cpu().float().numpy().astype("<f4", copy=False).view(np.uint8)
-    rows[:, -1] = cloud.view_index.cpu().numpy()
+    types = [*((name, "<f4") for name in floats), ("view", "u1")]
+    rows = np.empty(len(cloud), types)
+    columns = (*cloud.points.T, *cloud.normals.T, cloud.confidence, cloud.view_index)
+    for (name, _), column in zip(types, columns, strict=True):
+        rows[name] = column.detach().cpu().numpy()
     header = "\n".join(
         [
             "ply",
@@ -76,4 +76,4 @@ def encode_ply(cloud: PointCloud) -> bytes:
             "end_header\n",
         ]
     )
-    return header.encode("ascii") + rows.tobytes()
+    return b"".join([header.encode("ascii"), rows.data])
