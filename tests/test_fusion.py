@@ -6,18 +6,10 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
-from img2pc.cameras import fixed_cameras, pixel_grid
+from img2pc.cameras import OrthographicCameras, fixed_cameras, pixel_grid, random_cameras
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.solids import box
-from img2pc.fusion import (
-    _flying,
-    _highest_around,
-    _normals,
-    _padded,
-    _patches,
-    fuse,
-    points_from_views,
-)
+from img2pc.fusion import _edges, _flying, fuse, points_from_views
 from img2pc.pointclouds import PointCloud
 from img2pc.views import Views, views_from_depth
 
@@ -104,11 +96,8 @@ def test_pixels_between_two_surfaces_are_dropped_and_thin_lines_kept() -> None:
     logits[:, 12, 2:14] = torch.inf  # a bar one pixel thick
     depth[:, 12] = 1.0
     views = views_from_depth(depth, logits)
-    pixel = views.mask.flatten().nonzero()[:, 0]
-    flying = torch.zeros(8, 16, 16, dtype=torch.bool)
-    flying.view(-1)[pixel] = _flying(
-        _patches(_padded(views.depth[None], views.mask), pixel)[0], 4 / 16
-    )
+    known = views.depth.where(views.mask, torch.inf).numpy()
+    flying = torch.from_numpy(_flying(_edges(known, 4 / 16))).view(8, 16, 16)
     assert flying[0].nonzero().unique(dim=0)[:, 1].unique().tolist() == [5]
     assert flying[0, 3:9, 5].all()
     assert not flying[0, 12].any()
@@ -120,12 +109,14 @@ def test_normals_of_a_tilted_plane_beside_another_surface() -> None:
     depth = (1 + grid[..., 0] / 2 - grid[..., 1] / 4).expand(8, 16, 16).clone()
     depth[:, :, 8:] = 0.6
     views = views_from_depth(depth, torch.full((8, 16, 16), torch.inf))
-    pixel = torch.arange(16 * 16).view(16, 16)[:, :8].flatten()
-    normals = _normals(
-        _patches(_padded(views.coordinates.movedim(-1, 0), views.mask), pixel), 2 / 16
-    )
+    cameras = fixed_cameras(16)
+    cloud = fuse(views, cameras)
+    camera_from_object = cameras.camera_from_object[0, :3, :3]
+    tilted = (cloud.view_index == 0) & (cloud.points @ camera_from_object[0] < 0)
+    normals = cloud.normals[tilted] @ camera_from_object.T
     expected = torch.tensor([0.5, -0.25, -1.0]) / 1.3125**0.5
-    assert_close(normals, expected[:, None].expand(3, len(pixel)), atol=0.005, rtol=0)
+    assert len(normals) > 100
+    assert_close(normals, expected.expand(len(normals), 3), atol=0.005, rtol=0)
 
 
 def test_lone_pixels_face_their_camera() -> None:
@@ -162,8 +153,98 @@ def test_points_from_views_gradient() -> None:
     assert torch.autograd.gradcheck(points, (coordinates.requires_grad_(),))
 
 
-@pytest.mark.parametrize("size", [1, 2, 7])
-def test_the_highest_around_is_max_pooling(size: int) -> None:
-    values = torch.rand(3, size, size, generator=torch.Generator().manual_seed(0))
-    expected = torch.nn.functional.max_pool2d(values[:, None], 3, 1, 1)[:, 0]
-    assert torch.equal(_highest_around(values), expected)
+# --- Against a plain reference --------------------------------------------------------------------
+
+
+def random_views(count: int, size: int, dtype: torch.dtype, seed: int) -> Views:
+    """Tilted sheets with steps, holes and noise; opposite views disagree."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (count, size, size)
+    slope = torch.randn(count, 1, 1, generator=generator)
+    steps = 0.6 * (torch.rand(count, 1, size, generator=generator) < 0.3)
+    noise = 0.5 / size * torch.randn(shape, generator=generator)
+    depth = 0.9 + slope * pixel_grid(size)[..., 0] + steps + noise
+    shift = (torch.rand(*shape, 2, generator=generator) - 0.5) / size
+    logits = 4 * torch.randn(shape, generator=generator) + 2
+    logits[:, : size // 4] -= 9
+    return views_from_depth(depth.to(dtype), logits.to(dtype), shift.to(dtype))
+
+
+def reference_cloud(views: Views, cameras: OrthographicCameras) -> list[tuple[float, ...]]:
+    """Point, normal, confidence and view of each, pixel by pixel."""
+    coordinates, probability = views.coordinates.double().numpy(), views.mask_probability.numpy()
+    pixels_from_object = (cameras.pixels_from_camera @ cameras.camera_from_object).double().numpy()
+    object_from_camera = cameras.object_from_camera.double().numpy()
+    count, size = probability.shape[:2]
+    found = []
+    for view in range(count):
+        area = int(probability[view].sum().round())
+        mask = probability[view] >= np.sort(probability[view], axis=None)[-max(area, 1)]
+        for row, column in np.argwhere(mask & (area > 0)):
+            centre = coordinates[view, row, column]
+            place, near, far = {}, 0, 0
+            for down, right in np.ndindex(3, 3):
+                r, c = row + down - 1, column + right - 1
+                place[down - 1, right - 1] = centre
+                if min(r, c) >= 0 and max(r, c) < size and mask[r, c]:
+                    same = abs(coordinates[view, r, c, 2] - centre[2]) < 4 / size
+                    near, far = near + same, far + (not same)
+                    if same:
+                        place[down - 1, right - 1] = coordinates[view, r, c]
+            point = object_from_camera[view] @ [*centre, 1]
+            if far > near - 1 or any(  # its own depth is among those near
+                sees_past(probability[other], pixels_from_object[other] @ point)
+                for other in range(count)
+            ):
+                continue
+            across = sum(place[step, 1] - place[step, -1] for step in (-1, 0, 1))
+            down = sum(place[1, step] - place[-1, step] for step in (-1, 0, 1))
+            across[0] += 1e-4
+            down[1] += 1e-4
+            normal = np.cross(down, across)
+            normal = object_from_camera[view, :3, :3] @ normal / np.linalg.norm(normal)
+            found.append((*point[:3], *normal, probability[view, row, column], view))
+    return found
+
+
+def sees_past(probability: np.ndarray, pixel: np.ndarray) -> bool:
+    column, row = np.floor(pixel[:2]).astype(int)
+    if min(row, column) < 0 or max(row, column) >= len(probability):
+        return False
+    around = probability[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+    return bool(around.max() < 0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("rig", ["fixed", "random", "single"])
+def test_fusion_is_what_the_reference_says(rig: str, seed: int, dtype: torch.dtype) -> None:
+    cameras = fixed_cameras(13)
+    if rig != "fixed":
+        generator = torch.Generator().manual_seed(seed)
+        cameras = random_cameras(3 if rig == "random" else 1, 13, generator)
+    views = random_views(len(cameras.camera_from_object), 13, dtype, seed)
+    cloud = fuse(views, cameras)
+    expected = torch.tensor(reference_cloud(views, cameras), dtype=dtype)
+    assert cloud.points.dtype == dtype
+    assert 0.05 < len(cloud) / views.mask.sum() < 0.99
+    values = (cloud.points, cloud.normals, cloud.confidence[:, None], cloud.view_index[:, None])
+    assert_close(torch.cat([value.to(dtype) for value in values], 1), expected, atol=1e-4, rtol=0)
+
+
+def test_views_may_lie_in_memory_as_they_like() -> None:
+    views = random_views(8, 13, torch.float32, 0)
+    planes = views.coordinates.movedim(-1, 0).contiguous().movedim(0, -1)
+    one, other = (
+        fuse(Views(xyz, views.mask_logits), fixed_cameras(13))
+        for xyz in (planes, views.coordinates)
+    )
+    assert torch.equal(one.points, other.points)
+    assert torch.equal(one.normals, other.normals)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_smallest_views(size: int) -> None:
+    cloud = fuse(random_views(8, size, torch.float32, 0), fixed_cameras(size))
+    assert cloud.points.isfinite().all()
+    assert cloud.normals.isfinite().all()
