@@ -128,12 +128,13 @@ class StructureGenerator(nn.Module):
         depth = 1 + functional.pixel_shuffle(self.depth_head(decoded), upsampling).float()
         # At most half a pixel to either side, one for each cell of the last grid.
         shift = torch.tanh(self.shift_head(decoded).float()) / (2 * self.config.view_size)
-        shift = rearrange(shift, "b (view xy) h w -> b view h 1 w 1 xy", xy=2)
-        shift = shift.expand(-1, -1, -1, upsampling, -1, upsampling, -1)
+        shift = rearrange(shift, "b (view xy) h w -> b xy view h 1 w 1", xy=2)
+        shift = shift.expand(*shift.shape[:4], upsampling, -1, upsampling)
+        shift = shift.reshape(*shift.shape[:3], self.config.view_size, self.config.view_size)
         return views_from_depth(
             torch.cat([depth[:, :PAIRS], depth[:, PAIRS:].flip(1, -1)], 1),
             torch.cat([mask, mask.flip(1, -1)], 1),
-            shift.reshape(*shift.shape[:2], self.config.view_size, self.config.view_size, 2),
+            shift.movedim(1, -1),
         )
 
 

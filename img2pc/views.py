@@ -69,6 +69,9 @@ def views_from_depth(
 
     Differentiable in depth, mask_logits and shift.
     """
-    grid = pixel_grid(depth.shape[-1]).to(depth).expand(*depth.shape, 2)
-    xy = grid if shift is None else grid + shift
-    return Views(torch.cat([xy, depth[..., None]], -1), mask_logits)
+    x, y = pixel_grid(depth.shape[-1]).to(depth).unbind(-1)
+    if shift is not None:
+        x, y = x + shift[..., 0], y + shift[..., 1]
+    # X, Y and Z of an item each in one piece: quicker to write here and to read in fusion.
+    planes = torch.stack([x.expand(depth.shape), y.expand(depth.shape), depth], -4)
+    return Views(planes.movedim(-4, -1), mask_logits)
