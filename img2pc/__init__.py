@@ -20,10 +20,11 @@ def reconstruct(
     background: Background = "auto",
     mask: str | Path | None = None,
     points: int | None = None,
+    colour: bool = True,
     weights: str | Path | None = None,
     device: str = "cpu",
 ) -> PointCloud:
-    """Picture of one object → its point cloud, in the object frame.
+    """Picture of one object → its point cloud, in the object frame, in the picture's colours.
 
     Loads the weights each time; keep a `Reconstructor` for many pictures.
 
@@ -37,7 +38,7 @@ def reconstruct(
     reconstructor = Reconstructor.load(None if weights is None else Path(weights), device)
     picture = Path(picture) if isinstance(picture, str) else picture
     mask = None if mask is None else Path(mask)
-    return reconstructor(picture, background, mask, points).cloud
+    return reconstructor(picture, background, mask, points, colour).cloud
 
 
 def __getattr__(name: str) -> object:

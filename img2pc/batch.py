@@ -54,11 +54,13 @@ class BatchSettings:
     Attributes:
         points: keep at most this many, drawn uniformly.
         batch_size: pictures through the generator at once; by default as many as pay.
+        colour: whether the points take the colours of the picture.
     """
 
     background: Background = "auto"
     points: int | None = None
     batch_size: int | None = None
+    colour: bool = True
 
 
 class Stop:
@@ -157,7 +159,7 @@ def run_jobs(
         if stop.asked:
             break
         with _failures_of(job, outcomes):
-            result = Reconstruction(cut_out, reconstructor.fuse(views, item, settings.points))
+            result = reconstructor.finish(cut_out, views, item, settings.points, settings.colour)
             _make_folders(job)
             outcomes.append(write_results(result, job, write_mesh))
     return outcomes

@@ -15,9 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
 import torch
 from einops import einsum
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 CAMERA_DISTANCE = 1.0
@@ -77,6 +79,22 @@ class OrthographicCameras:
         """(u, v, depth) to object-frame points; the inverse of `project`. Differentiable."""
         camera_from_pixels = torch.linalg.inv(self.pixels_from_camera)
         return transform(self.object_from_camera @ camera_from_pixels, pixels)
+
+
+@dataclass(frozen=True)
+class PerspectiveCamera:
+    """A pinhole camera and the square window of its image plane (tangents) that is kept."""
+
+    centre: Float[ndarray, "3"]
+    object_from_camera: Float[ndarray, "3 3"]
+    window_corner: Float[ndarray, "2"]
+    window_side: float
+
+    def project(self, points: Float[ndarray, "point 3"]) -> Float[ndarray, "point 3"]:
+        """Object-frame points to (u, v, depth): u and v are 0 and 1 at the window's sides."""
+        in_camera = (points - self.centre) @ self.object_from_camera
+        window = in_camera[:, :2] / in_camera[:, 2:] - self.window_corner
+        return np.concatenate([window / self.window_side, in_camera[:, 2:]], -1)
 
 
 def transform(

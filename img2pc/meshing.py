@@ -150,7 +150,7 @@ def write_mesh(
     """
     suffix = path.suffix.lower()
     if solid.mesh.colours is not None and suffix not in COLOUR_SUFFIXES:
-        log.warning("%s files have no colour here; .ply, .glb and .obj do", suffix)
+        log.info("%s files have no colour here; .ply, .glb and .obj do", suffix)
     with written_atomically(path) as temporary:
         temporary.write_bytes(encode_mesh(solid.mesh, suffix))
         report = inspect_mesh(read_mesh(temporary), least_wall_mm=least_wall_mm)

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from PIL import Image, ImageOps
 
+from img2pc.cloud_files import PointArrays
 from img2pc.foreground import Foreground
 from img2pc.images import write_png
 from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh
@@ -26,8 +27,12 @@ def draw_cloud(
     size: int,
     azimuth_degrees: float,
     elevation_degrees: float,
+    colours: UInt8[ndarray, "point 3"] | None = None,
 ) -> UInt8[ndarray, "size size 3"]:
-    """The cloud from one side, orthographic, lit from the camera's upper left, on white."""
+    """The cloud from one side, orthographic, lit from the camera's upper left, on white.
+
+    In clay without colours. Colours have the picture's light in them and are lit more evenly.
+    """
     azimuth, elevation = np.radians(azimuth_degrees), np.radians(elevation_degrees)
     towards = np.array(
         [
@@ -42,6 +47,7 @@ def draw_cloud(
     shade = np.abs(normals @ (light / np.linalg.norm(light)))
     facing = normals @ towards > -0.2  # the far side is not seen through gaps between points
     points, shade = points[facing], shade[facing]
+    surface, least = (_CLAY, 0.25) if colours is None else (colours[facing], 0.6)
     scale = 0.86 * size
     column = (size / 2 + scale * points @ right).round().astype(int)
     row = (size / 2 - scale * points @ up).round().astype(int)
@@ -61,10 +67,10 @@ def draw_cloud(
     rows = np.concatenate([row[order, None] + [y for y, _ in offsets]]).reshape(-1)
     columns = np.concatenate([column[order, None] + [x for _, x in offsets]]).reshape(-1)
     fade = 0.75 + 0.25 * (near - near.min()) / max(float(np.ptp(near)), 1e-9)
-    colour = _CLAY * ((0.25 + 0.75 * shade) * fade)[:, None]
-    colours = np.repeat(colour[order], len(offsets), axis=0)
+    shaded = surface * ((least + (1 - least) * shade) * fade)[:, None]
+    discs = np.repeat(shaded[order], len(offsets), axis=0)
     inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
-    image[(rows * size + columns)[inside]] = colours[inside].astype(np.uint8)
+    image[(rows * size + columns)[inside]] = discs[inside].astype(np.uint8)
     return image.reshape(size, size, 3)
 
 
@@ -76,13 +82,12 @@ def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: i
         BadInputError: the file cannot be written.
     """
     arrays = cloud.arrays()
-    assert arrays.normals is not None
     picture, alpha = foreground.rgba[..., :3], np.repeat(foreground.rgba[..., 3:], 3, -1)
     if foreground.method == "alpha":  # what is transparent has no colour to show
         share = alpha / 255
         picture = (picture * share + 255 * (1 - share)).astype(np.uint8)
     panels = [_fitted(picture, size), _fitted(alpha, size)]
-    panels += _sides(arrays.points, arrays.normals, size)
+    panels += _sides(arrays, size)
     write_png(path, np.concatenate(panels, axis=1))
 
 
@@ -93,16 +98,20 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
         BadInputError: the file cannot be written.
     """
     points, normals = sample_surface(mesh, 8 * size * size // 3)
+    colours = None
+    if mesh.colours is not None:
+        from scipy.spatial import cKDTree
+
+        colours = mesh.colours[cKDTree(mesh.vertices).query(points)[1]]
     points, normals = points @ Y_UP_FROM_Z_UP.T, normals @ Y_UP_FROM_Z_UP.T
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
-    write_png(path, np.concatenate(_sides(points, normals, size), axis=1))
+    write_png(path, np.concatenate(_sides(PointArrays(points, normals, colours), size), axis=1))
 
 
-def _sides(
-    points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"], size: int
-) -> list[UInt8[ndarray, "size size 3"]]:
-    return [draw_cloud(points, normals, size, *side) for side in SIDES]
+def _sides(cloud: PointArrays, size: int) -> list[UInt8[ndarray, "size size 3"]]:
+    assert cloud.normals is not None
+    return [draw_cloud(cloud.points, cloud.normals, size, *side, cloud.colours) for side in SIDES]
 
 
 def _fitted(picture: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:

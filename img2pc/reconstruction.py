@@ -1,4 +1,4 @@
-"""The story in a few lines: photo → crop → Views → PointCloud."""
+"""The story in a few lines: photo → crop → Views → PointCloud, coloured by the photo."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo, default_weights, load_weights
 from img2pc.choices import Background
+from img2pc.colouring import colours_from_picture
 from img2pc.errors import BadInputError
 from img2pc.foreground import Foreground, find_foreground
 from img2pc.fusion import fuse
@@ -73,6 +74,7 @@ class Reconstructor:
         background: Background = "auto",
         mask: Path | None = None,
         points: int | None = None,
+        colour: bool = True,
     ) -> Reconstruction:
         """Reconstruct the object of one picture: a file, an open one, or straight-alpha RGBA.
 
@@ -80,6 +82,7 @@ class Reconstructor:
             background: how to tell it from the object.
             mask: a picture that is white (or opaque) where the object is; instead of `background`.
             points: keep at most this many, drawn uniformly from a fixed seed.
+            colour: whether the points take the colours of the picture.
 
         Raises:
             BadInputError: the picture is unreadable or no object is found in it.
@@ -89,8 +92,7 @@ class Reconstructor:
             log.warning("%s", warning)
         with _phase("generate views"):
             views = self.views(torch.from_numpy(cut_out.crop.copy())[None])
-        with _phase("fuse"):
-            return Reconstruction(cut_out, self.fuse(views, points=points))
+        return self.finish(cut_out, views, points=points, colour=colour)
 
     def cut_out(
         self, picture: Picture, background: Background = "auto", mask: Path | None = None
@@ -119,8 +121,31 @@ class Reconstructor:
         views = self.generator(network_input(crops.to(self.device)))
         return Views(views.coordinates.cpu(), views.mask_logits.cpu())
 
-    def fuse(self, views: Views, item: int = 0, points: int | None = None) -> PointCloud:
-        """The cloud of one item of a batch of Views, with at most `points` points.
+    def finish(
+        self,
+        cut_out: CutOut,
+        views: Views,
+        item: int = 0,
+        points: int | None = None,
+        colour: bool = True,
+    ) -> Reconstruction:
+        """What comes of a picture and its item of a batch of Views; `points`, `colour` as above.
+
+        Raises:
+            BadInputError: the generator sees no object.
+        """
+        with _phase("fuse"):
+            cloud = self.fuse(views, item)
+        if colour:
+            with _phase("colour"):
+                colours = colours_from_picture(cloud, cut_out.crop)
+                cloud = replace(cloud, colours=colours)
+        if points is not None:
+            cloud = cloud.subsample(points, torch.Generator().manual_seed(0))
+        return Reconstruction(cut_out, cloud)
+
+    def fuse(self, views: Views, item: int = 0) -> PointCloud:
+        """The cloud of one item of a batch of Views.
 
         Raises:
             BadInputError: the generator sees no object.
@@ -129,9 +154,7 @@ class Reconstructor:
         cloud = fuse(one, fixed_cameras(self.info.config.view_size))
         if not len(cloud):
             raise BadInputError("no object was recognised in the picture")
-        if points is None:
-            return cloud
-        return cloud.subsample(points, torch.Generator().manual_seed(0))
+        return cloud
 
 
 @contextmanager

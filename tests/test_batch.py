@@ -140,6 +140,15 @@ def test_clouds_of_batches_of_one_are_the_same_to_the_bit(
         assert job.cloud.read_bytes() == (tmp_path / "alone.ply").read_bytes()
 
 
+def test_colours_unless_they_are_not_wanted(
+    reconstructor: Reconstructor, jobs: list[Job], two_threads: None
+) -> None:
+    list(run_batch(reconstructor, jobs[:1], BatchSettings(points=50)))
+    assert read_cloud(jobs[0].cloud).colours is not None
+    list(run_batch(reconstructor, jobs[:1], BatchSettings(points=50, colour=False)))
+    assert read_cloud(jobs[0].cloud).colours is None
+
+
 def test_every_output_that_is_wanted_is_written(
     reconstructor: Reconstructor, pictures: list[Path], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from img2pc.cameras import (
     FIXED_VIEWPOINTS,
     OrthographicCameras,
+    PerspectiveCamera,
     cameras_towards_centre,
     fixed_cameras,
     pixel_grid,
@@ -214,3 +215,12 @@ def test_the_chair_of_these_tests_has_no_symmetry(chair: Shape) -> None:
     masks = cast(chair).mask_logits > 0
     for view in range(1, 4):  # the opposite ones mirror these
         assert (masks[0] != masks[view]).float().mean() > 0.005
+
+
+def test_convention_perspective_windows_run_from_0_to_1() -> None:
+    """From +Z at distance 2, x right and y down; the window is a quarter wide, its corner known."""
+    axes = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]).T
+    camera = PerspectiveCamera(np.array([0.0, 0, 2]), axes, np.array([-0.125, -0.0625]), 0.25)
+    points = np.array([[0.0, 0, 0], [0.25, 0, 0], [0, 0.25, 0], [0.25, 0.0, 1.0]])
+    expected = [[0.5, 0.25, 2], [1.0, 0.25, 2], [0.5, -0.25, 2], [1.5, 0.25, 1]]
+    assert camera.project(points).tolist() == expected

@@ -74,7 +74,7 @@ def test_reconstruct_in_a_process_of_its_own(
     )
     assert ran.code == 0, ran.err
     assert ran.out == f"{cloud}\t100 points\n{preview}\n"
-    for phase in ("load weights", "read", "cut out and crop", "generate views", "fuse"):
+    for phase in ("load weights", "read", "cut out and crop", "generate views", "fuse", "colour"):
         assert phase in ran.err
     assert read_cloud(cloud).points.shape == (100, 3)
     assert Image.open(preview).size == (6 * 320, 320)
@@ -110,6 +110,26 @@ def test_the_same_picture_gives_the_same_file(
             *("--points", 500, "--weights", tiny_weights),
         )
     assert (tmp_path / "one.ply").read_bytes() == (tmp_path / "two.ply").read_bytes()
+
+
+def test_colours_can_be_left_out(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """The rest of the cloud is the same."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "chair.png").write_bytes(chair_picture.read_bytes())
+    for name, option in (("with", "--colour"), ("without", "--no-colour")):
+        arguments = (option, "--points", 500, "--weights", tiny_weights)
+        one = tmp_path / f"{name}.ply"
+        assert img2pc("reconstruct", chair_picture, "-o", one, *arguments).code == 0
+        assert img2pc("reconstruct", folder, "-o", tmp_path / name, *arguments).code == 0
+    for with_colours, without in (("with.ply", "without.ply"), ("with/chair.ply",) * 2):
+        without = without.replace("with/", "without/")
+        coloured, plain = read_cloud(tmp_path / with_colours), read_cloud(tmp_path / without)
+        assert coloured.colours is not None
+        assert plain.colours is None
+        assert np.array_equal(coloured.points, plain.points)
 
 
 @pytest.mark.parametrize("kind", ["missing", "garbage", "empty", "folder", "nothing on it"])
@@ -162,7 +182,7 @@ def test_targets_that_cannot_be_written(
     [
         ["reconstruct", "picture.png", "-o", "cloud.xyz"],
         ["reconstruct", "picture.png", "--points", "0"],
-        ["reconstruct", "picture.png", "--colour"],
+        ["reconstruct", "picture.png", "--colourful"],
         ["reconstruct"],
         ["reconstruckt", "picture.png"],
         ["data", "folder", "--family", "unicorn"],

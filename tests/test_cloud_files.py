@@ -98,19 +98,23 @@ def test_a_single_point_is_a_cloud(kind: str, tmp_path: Path) -> None:
     assert cloud.normals.tolist() == [[1, 0, 0]]
 
 
-def test_what_write_ply_wrote_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("coloured", [False, True])
+def test_what_write_ply_wrote_is_read(coloured: bool, tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     cloud = PointCloud(
         torch.rand(100, 3, generator=generator) - 0.5,
         torch.nn.functional.normalize(torch.randn(100, 3, generator=generator), dim=-1),
         torch.zeros(100, dtype=torch.int64),
         torch.ones(100),
+        torch.arange(300).reshape(100, 3).to(torch.uint8) if coloured else None,
     )
     write_ply(tmp_path / "cloud.ply", cloud)
     again = read_cloud(tmp_path / "cloud.ply")
     assert_close(torch.from_numpy(again.points).float(), cloud.points)
     assert_close(torch.from_numpy(again.normals).float(), cloud.normals)
-    assert again.colours is None
+    expected = cloud.arrays().colours
+    assert (again.colours is None) == (expected is None)
+    assert np.array_equal(again.colours, expected)
 
 
 def test_xyz_files_with_and_without_normals(tmp_path: Path) -> None:

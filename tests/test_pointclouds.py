@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,31 @@ def test_convention_ply_header(tmp_path: Path) -> None:
         "property uchar view\n"
     )
     assert len(body) == 5 * (7 * 4 + 1)
+
+
+def test_convention_ply_header_with_colours(tmp_path: Path) -> None:
+    colours = torch.tensor([[1, 2, 3], [4, 5, 255]], dtype=torch.uint8)
+    cloud = replace(random_cloud(2), colours=colours)
+    write_ply(tmp_path / "cloud.ply", cloud)
+    header, body = (tmp_path / "cloud.ply").read_bytes().split(b"end_header\n")
+    assert header.decode().split("element vertex 2\n")[1] == (
+        "property float x\n"
+        "property float y\n"
+        "property float z\n"
+        "property float nx\n"
+        "property float ny\n"
+        "property float nz\n"
+        "property float confidence\n"
+        "property uchar red\n"
+        "property uchar green\n"
+        "property uchar blue\n"
+        "property uchar view\n"
+    )
+    size = 7 * 4 + 4
+    assert len(body) == 2 * size
+    last = [list(body[end - 4 : end]) for end in (size, 2 * size)]
+    views = cloud.view_index.tolist()
+    assert last == [[1, 2, 3, views[0]], [4, 5, 255, views[1]]]
 
 
 def test_ply_round_trip_through_trimesh(tmp_path: Path) -> None:
@@ -107,12 +133,15 @@ def test_subsample_is_deterministic_and_without_repeats() -> None:
 
 
 def test_subsample_keeps_each_points_own_values() -> None:
-    cloud = random_cloud(1000)
+    colours = torch.arange(3000).reshape(1000, 3).to(torch.uint8)
+    cloud = replace(random_cloud(1000), colours=colours)
     few = cloud.subsample(10, torch.Generator().manual_seed(0))
     index = [int((cloud.points == point).all(-1).nonzero()) for point in few.points]
     assert torch.equal(few.normals, cloud.normals[index])
     assert torch.equal(few.view_index, cloud.view_index[index])
     assert torch.equal(few.confidence, cloud.confidence[index])
+    assert few.colours is not None
+    assert torch.equal(few.colours, colours[index])
 
 
 def test_subsample_of_few_points_is_the_whole_cloud() -> None:

@@ -58,6 +58,14 @@ def test_the_nearer_point_hides_the_farther(
     assert draw_cloud(points, normals, 100, 0.0, 0.0)[50, 50].tolist() == colour
 
 
+def test_colours_are_shaded_less_than_clay() -> None:
+    """They have the light of the picture in them."""
+    points, colours = np.zeros((1, 3)), np.array([[100, 200, 50]], dtype=np.uint8)
+    for normal, shade in ((LIT, 0.75), (DARK, 0.75 * 0.6)):
+        drawn = draw_cloud(points, normal[None], 100, 0.0, 0.0, colours)[50, 50]
+        assert drawn.tolist() == pytest.approx(shade * colours[0], abs=1)
+
+
 def test_points_that_face_away_are_not_drawn() -> None:
     image = draw_cloud(np.zeros((1, 3)), np.array([[0.0, 0, -1]]), 100, 0.0, 0.0)
     assert (image == 255).all()

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 import typer
 from PIL import Image
 from safetensors.torch import save_file
@@ -530,6 +531,26 @@ def test_pixels_and_open_files_are_pictures_too(two_boxes: Path, tiny_weights: P
         for picture in (pixels, stream):
             cloud = package.reconstruct(picture, weights=tiny_weights)
             assert encode_ply(cloud) == expected
+
+
+def test_colours_are_the_pictures(two_boxes: Path, tiny_weights: Path) -> None:
+    """All between red and blue; nothing of what is transparent, which is black."""
+    cloud = package.reconstruct(two_boxes, weights=tiny_weights)
+    assert cloud.colours is not None
+    red, green, blue = cloud.colours.int().T
+    assert (red + blue - 240).abs().max() <= 2
+    assert (green - 40).abs().max() <= 1
+    assert package.reconstruct(two_boxes, weights=tiny_weights, colour=False).colours is None
+
+
+def test_a_mesh_straight_from_a_picture_has_its_colours(img2pc: Run, tmp_path: Path) -> None:
+    """With the bundled weights, as a user would: the sofa is purple on all sides."""
+    solid = tmp_path / "sofa.glb"
+    assert img2pc("reconstruct", ROOT / "examples" / "sofa.png", "-o", solid).code == 0
+    mesh = trimesh.load_scene(solid).to_mesh()
+    red, green, blue, _ = np.asarray(mesh.visual.vertex_colors).astype(int).T
+    assert len(red) > 1000
+    assert ((red > green) & (blue > green)).mean() > 0.98
 
 
 def test_what_the_package_offers() -> None:

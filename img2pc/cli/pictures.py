@@ -75,6 +75,9 @@ def reconstruct(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="At most this many points, drawn uniformly."),
     ] = None,
+    colour: Annotated[
+        bool, typer.Option(help="Points take the picture's colours; a guess where it shows none.")
+    ] = True,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Of a folder: redo what is done.")
     ] = False,
@@ -113,7 +116,7 @@ def reconstruct(
         if as_json and str(output) == "-":
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
         job = _job(image, output, suffix, preview, save_mask)
-        _reconstruct_one(job, background, mask, points, weights, device, as_json)
+        _reconstruct_one(job, background, mask, points, colour, weights, device, as_json)
         return
     from img2pc.batch import BatchSettings, Stop
     from img2pc.folders import Targets, list_jobs
@@ -125,7 +128,7 @@ def reconstruct(
         raise BadInputError(f"{output} is a file; the results of a folder are a folder")
     part = _shard(shard)
     listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
-    settings = BatchSettings(background, points, _batch_size(batch_size))
+    settings = BatchSettings(background, points, _batch_size(batch_size), colour)
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
     stop = Stop()
     if ray or ray_address:
@@ -183,6 +186,7 @@ def _reconstruct_one(
     background: Background,
     mask: Path | None,
     points: int | None,
+    colour: bool,
     weights: Path | None,
     device: Device,
     as_json: bool,
@@ -193,7 +197,7 @@ def _reconstruct_one(
 
     reconstructor = Reconstructor.load(weights, chosen_device(device))
     picture = sys.stdin.buffer if str(job.picture) == "-" else job.picture
-    result = reconstructor(picture, background, mask, points)
+    result = reconstructor(picture, background, mask, points, colour)
     if as_json:
         print(write_results(result, job, _mesh_to_file).as_json())
         return

@@ -17,6 +17,7 @@ from numpy import ndarray
 from PIL import Image
 from scipy.special import ndtri
 
+from img2pc.cameras import PerspectiveCamera
 from img2pc.data.ray_caster import Hits, RayCaster
 from img2pc.data.shapes import Material, Shape
 from img2pc.data.solids import rotation
@@ -38,17 +39,6 @@ class PhotographSettings:
     field_of_view_degrees: tuple[float, float] = (20.0, 70.0)
     roll_degrees: float = 2.0
     resolution: tuple[int, int] = (160, 272)
-
-
-@dataclass(frozen=True)
-class PerspectiveCamera:
-    """A pinhole camera, its square frame's side and where the object is, in tangents."""
-
-    centre: Float[ndarray, "3"]
-    object_from_camera: Float[ndarray, "3 3"]
-    low: Float[ndarray, "2"]
-    high: Float[ndarray, "2"]
-    frame_side: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +69,7 @@ def photograph(
     object_from_photographer = rotation("y", azimuth_degrees)
     camera = _draw_camera(shape, object_from_photographer, rng, settings)
     resolution = int(rng.integers(*settings.resolution, endpoint=True))
-    directions = _ray_directions(camera, resolution, rng)
+    directions = _ray_directions(shape, camera, resolution, rng)
     rays = directions.reshape(3, -1)
     centre = camera.centre.astype(np.float32)
     hits = caster.first_hits(np.broadcast_to(centre, rays.T.shape), rays.T)
@@ -120,19 +110,20 @@ def _draw_camera(
     projected = in_camera[:, :2] / in_camera[:, 2:]
     low, high = projected.min(0), projected.max(0)
     side = float((high - low).max()) * rng.uniform(1.03, 1.2)
-    return PerspectiveCamera(centre, object_from_camera, low, high, side)
+    return PerspectiveCamera(centre, object_from_camera, (low + high - side) / 2, side)
 
 
 def _ray_directions(
-    camera: PerspectiveCamera, resolution: int, rng: Random
+    shape: Shape, camera: PerspectiveCamera, resolution: int, rng: Random
 ) -> Float32[ndarray, "3 height width"]:
     """One ray a pixel, jittered within it by a random amount: from staircase to ragged edges.
 
-    Of a frame `resolution` pixels wide, only what holds the object is kept, and a few pixels around
-    for its blurred edges.
+    Of a frame `resolution` pixels wide, only what holds the object, in its middle, is kept, and a
+    few pixels around for its blurred edges.
     """
-    pixel = camera.frame_side / resolution
-    size = np.ceil((camera.high - camera.low) / pixel).astype(int) + 2 * MARGIN_PIXELS
+    pixel = camera.window_side / resolution
+    extent = np.ptp(camera.project(shape.vertices)[:, :2], axis=0)
+    size = np.ceil(resolution * extent).astype(int) + 2 * MARGIN_PIXELS
     width, height = size.tolist()
     in_window = np.ones((3, height, width), dtype=np.float32)
     rng.random(dtype=np.float32, out=in_window[:2])
@@ -142,7 +133,7 @@ def _ray_directions(
     in_window[0] += np.arange(width, dtype=np.float32) - (width - 1 + jitter) / 2
     in_window[1] += np.arange(height, dtype=np.float32)[:, None] - (height - 1 + jitter) / 2
     camera_from_window = np.diag([pixel, pixel, 1.0])
-    camera_from_window[:2, 2] = (camera.low + camera.high) / 2
+    camera_from_window[:2, 2] = camera.window_corner + camera.window_side / 2
     object_from_window = (camera.object_from_camera @ camera_from_window).astype(np.float32)
     directions: ndarray = object_from_window @ in_window.reshape(3, -1)
     return directions.reshape(in_window.shape)

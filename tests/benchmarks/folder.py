@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from PIL import Image
 from torch import Tensor
 
 from img2pc.batch import BatchSettings, run_batch
+from img2pc.colouring import colours_from_picture
 from img2pc.files import written_atomically
 from img2pc.folders import Targets, list_jobs
 from img2pc.foreground import find_foreground
@@ -150,6 +152,8 @@ def profile(reconstructor: Reconstructor, pictures: list[Path], clouds: Path) ->
         crops = torch.from_numpy(crop.copy())[None]
         views = timed("forward pass", lambda crops=crops: reconstructor.views(crops))
         cloud = timed("fuse", lambda views=views: reconstructor.fuse(views))
+        colours = timed("colour", lambda cloud=cloud, crop=crop: colours_from_picture(cloud, crop))
+        cloud = replace(cloud, colours=colours)
         encoded = timed("encode PLY", lambda cloud=cloud: encode_ply(cloud))
         timed("write", lambda path=path, encoded=encoded: write(clouds / path.stem, encoded))
     for name, times in steps.items():
