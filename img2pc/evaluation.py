@@ -71,13 +71,15 @@ def list_cases(
     """How many cases a folder holds, and the cases.
 
     A folder of shards (`img2pc data`), of NAME.png + NAME.ply pairs (the points in the object
-    frame; what stands before the first "-" of NAME is the category), or of upright meshes, each
-    pictured once from a fixed seed.
+    frame; what stands before the first "-" of NAME is the category), or of upright meshes (or a
+    pack of them), each pictured once from a fixed seed.
 
     Raises:
         BadInputError: the folder is missing or holds none of these, or shards of other sizes than
             the generator's.
     """
+    if folder.is_file():
+        return _mesh_cases(folder, info, split, limit)
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder")
     pairs = sorted(path for path in folder.glob("*.png") if path.with_suffix(".ply").exists())

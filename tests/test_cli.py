@@ -231,7 +231,7 @@ def test_unexpected_errors_are_one_line_too(
     assert "--debug" in ran.err
 
 
-@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "train"])
+@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "pack", "train"])
 def test_help(img2pc, command: str) -> None:
     ran = img2pc(*command.split(), "--help")
     assert ran.code == 0
@@ -377,6 +377,24 @@ def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:
     measured = img2pc("evaluate", shards, "--weights", weights, "--json")
     assert [case["category"] for case in json.loads(measured.out)["cases"]] == ["chair"] * 4
     assert np.isfinite(json.loads(measured.out)["means"][-1]["values"]).all()
+
+
+def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
+    (tmp_path / "meshes" / "box").mkdir(parents=True)
+    trimesh.creation.box().export(tmp_path / "meshes" / "box" / "one.glb")
+    (tmp_path / "meshes" / "broken.glb").write_bytes(b"broken")
+    pack = tmp_path / "pack.safetensors"
+    made = img2pc("pack", tmp_path / "meshes", pack)
+    assert made.code == 0
+    assert made.out.startswith(f"{pack}\t1 meshes\t")
+    assert "broken.glb" in made.err
+    drawn = img2pc(
+        *("data", tmp_path / "shards", "--meshes", pack, "--mesh-share", 1, "--size", 32),
+        *("--objects", 1, "--workers", 1),
+    )
+    assert drawn.code == 0, drawn.err
+    (objects,) = (tmp_path / "shards").glob("objects-*")
+    assert b"box" in objects.read_bytes()[:2000]
 
 
 def test_data_of_other_settings_is_not_overwritten(img2pc, shards: Path) -> None:

@@ -1,8 +1,9 @@
-"""`data`, `train` and `evaluate`: what weights are made with, and measured."""
+"""`data`, `pack`, `train` and `evaluate`: what weights are made with, and measured."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
@@ -88,7 +89,7 @@ def data(
     ] = None,
     meshes: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="A folder of upright meshes (+Y up) to mix in."),
+        typer.Option(help="A folder of upright meshes (+Y up), or a pack of one, to mix in."),
     ] = None,
     split: Annotated[
         Optional[str],  # noqa: UP045
@@ -130,6 +131,24 @@ def data(
             advance(now - done)
             done = now
     print(f"{folder}\t{done} objects")
+
+
+@app.command()
+def pack(
+    meshes: Annotated[Path, typer.Argument(help="A folder of upright meshes (+Y up).")],
+    target: Annotated[Path, typer.Argument(help="The file that does for it.")],
+    split: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a mesh folder with a manifest.csv."),
+    ] = "train",
+) -> None:
+    """Pack a mesh folder into one small file, to draw from on another machine."""
+    from img2pc.data.mesh_folder import pack_meshes
+
+    count = pack_meshes(
+        meshes, target, split, lambda error: print(f"img2pc: left out: {error}", file=sys.stderr)
+    )
+    print(f"{target}\t{count} meshes\t{target.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""Folders of upright meshes (+Y up) as a source of Shapes."""
+"""Folders of upright meshes (+Y up), and packs of them, as a source of Shapes."""
 
 from __future__ import annotations
 
 import csv
 import warnings
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import trimesh
 from jaxtyping import Float
 from numpy import ndarray
 
+from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
 from img2pc.errors import BadInputError
 
@@ -21,19 +23,24 @@ _MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint
 
 
 class MeshFile(NamedTuple):
+    """A mesh file, or the mesh of that name in a pack."""
+
     path: Path
     category: str
+    pack: Path | None = None
 
 
 def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
-    """The meshes below a folder, in a fixed order.
+    """The meshes below a folder, or in a pack of one, in a fixed order.
 
     A `manifest.csv` (columns path, category and, optionally, split) names categories and splits;
     without one the category is the parent folder's name and all meshes are of every split.
 
     Raises:
-        BadInputError: no mesh is found.
+        BadInputError: no mesh is found, or a pack is damaged.
     """
+    if folder.is_file():
+        return _packed_meshes(folder, split)
     manifest = folder / "manifest.csv"
     if manifest.is_file():
         with manifest.open(newline="", encoding="utf-8") as file:
@@ -56,6 +63,37 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     return meshes
 
 
+def _packed_meshes(pack: Path, split: str | None) -> list[MeshFile]:
+    contents = read_contents(pack)
+    if None not in (split, contents.split) and split != contents.split:
+        raise BadInputError(f"no meshes found in {pack}: it holds those of {contents.split}")
+    return [MeshFile(Path(name), kind, pack) for name, kind in contents.categories.items()]
+
+
+def pack_meshes(
+    folder: Path, pack: Path, split: str | None, skipped: Callable[[BadInputError], None]
+) -> int:
+    """Pack a folder's meshes into a file that does for the folder; returns how many.
+
+    Those that cannot be read are left out, as they are when drawing from a folder.
+
+    Raises:
+        BadInputError: `folder` is no folder, none is left, or the pack cannot be written.
+    """
+    if not folder.is_dir():
+        raise BadInputError(f"{folder} is not a folder")
+    meshes = list_meshes(folder, split)
+
+    def readable() -> Iterator[tuple[str, Shape]]:
+        for mesh in meshes:
+            try:
+                yield mesh.path.relative_to(folder).as_posix(), _read_mesh(mesh)
+            except BadInputError as error:
+                skipped(error)
+
+    return write_pack(pack, split, readable())
+
+
 @lru_cache(maxsize=4096)
 def load_mesh(mesh: MeshFile) -> Shape:
     """A mesh as a Shape: one material slot per geometry, the file's own colours kept.
@@ -63,6 +101,12 @@ def load_mesh(mesh: MeshFile) -> Shape:
     Raises:
         BadInputError: the file cannot be read or has no surface.
     """
+    return _read_mesh(mesh)
+
+
+def _read_mesh(mesh: MeshFile) -> Shape:
+    if mesh.pack is not None:
+        return read_packed(mesh.pack, mesh.path.as_posix(), mesh.category)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
