@@ -73,9 +73,9 @@ def test_a_flat_mesh_without_colours_can_be_packed(tmp_path: Path) -> None:
     assert again.face_colour is None
 
 
-def test_pictures_and_views_of_a_packed_mesh_are_those_of_the_mesh(
-    meshes: Path, pack: Path
-) -> None:
+def test_a_packed_mesh_looks_like_the_mesh(meshes: Path, pack: Path) -> None:
+    """Its views and normals, that is. A ray more that hits changes a picture's every random draw,
+    so pictures themselves cannot be compared."""
     settings = DataSettings(picture_size=64, view_size=64, mesh_share=1.0)
     for index in range(2):
         one, other = (
@@ -84,14 +84,13 @@ def test_pictures_and_views_of_a_packed_mesh_are_those_of_the_mesh(
         )
         assert one.category == other.category
         assert one.quarter_turns.tolist() == other.quarter_turns.tolist()
-        far = (one.pictures.int() - other.pictures.int()).abs().amax(-1) > 8
-        assert far.float().mean() < 0.01
-        seen = (one.depth.int() > 0) & (other.depth.int() > 0)
-        assert ((one.depth.int() > 0) == (other.depth.int() > 0)).float().mean() > 0.999
-        error = (one.depth.int() - other.depth.int())[seen].abs() / 65534
-        assert error.quantile(0.99) < 1e-3
-        # Some points are drawn from the next face.
-        assert (one.surface - other.surface).float().abs().quantile(0.98) < 1e-3
+        ours, theirs = one.depth.int(), other.depth.int()
+        assert ((ours > 0) == (theirs > 0)).float().mean() > 0.999
+        seen = (ours > 0) & (theirs > 0)
+        assert ((ours - theirs)[seen].abs() / 65534).quantile(0.99) < 1e-3
+    for file, packed in zip(list_meshes(meshes, "train"), list_meshes(pack, "train"), strict=True):
+        turned = load_mesh(file).corner_normals * load_mesh(packed).corner_normals
+        assert turned.sum(-1).min() > np.cos(np.radians(1))
 
 
 def test_a_pack_is_of_the_split_that_it_was_made_from(
