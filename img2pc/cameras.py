@@ -105,9 +105,11 @@ def transform(
     return rotated + b_from_a[..., None, :3, 3]
 
 
-def pixel_grid(image_size: int) -> Float[Tensor, "height width 2"]:
+def pixel_grid(
+    image_size: int, device: torch.device | None = None
+) -> Float[Tensor, "height width 2"]:
     """Camera-frame (x, y) of every pixel centre, in object units."""
-    centres = (torch.arange(image_size) + 0.5) / image_size - 0.5
+    centres = (torch.arange(image_size, device=device) + 0.5) / image_size - 0.5
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     return torch.stack([x, y], -1)
 

@@ -69,7 +69,7 @@ def views_from_depth(
 
     Differentiable in depth, mask_logits and shift.
     """
-    x, y = pixel_grid(depth.shape[-1]).to(depth).unbind(-1)
+    x, y = pixel_grid(depth.shape[-1], depth.device).to(depth).unbind(-1)
     if shift is not None:
         x, y = x + shift[..., 0], y + shift[..., 1]
     # X, Y and Z of an item each in one piece: quicker to write here and to read in fusion.

@@ -21,7 +21,13 @@ from img2pc.errors import BadInputError, WeightsError
 from img2pc.generator import SIZES
 from img2pc.images import network_input
 from img2pc.losses import mask_iou
-from img2pc.training.loop import Progress, TrainingSettings, _schedule, train
+from img2pc.training.loop import (
+    Progress,
+    TrainingSettings,
+    _batches_of_shards,
+    _schedule,
+    train,
+)
 from img2pc.training.muon import Muon, orthogonalised
 
 from .conftest import SHARD_SETTINGS
@@ -257,3 +263,78 @@ def test_the_joint_stage_learns_from_novel_views(
 def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="novel views"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, stage="joint"))
+
+
+# --- Long runs on a GPU: compiled, on a data set that grows, brought home in parts -----------------
+
+
+def test_a_run_goes_on_from_weights_and_log_alone(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("weights.safetensors", "log.csv"):
+        shutil.copy(uninterrupted / name, run)
+    weights = train(run, ShardedDataset(shards), CONFIG, replace(SETTINGS, steps=60))
+    assert load_weights(weights)[1].samples == 240
+    assert [row["step"] for row in log_without_times(run)] == ["20", "40", "60"]
+    (run / "checkpoint.pt").unlink()
+    with pytest.raises(BadInputError, match="another size"):
+        train(run, ShardedDataset(shards), replace(CONFIG, token_width=32), SETTINGS)
+
+
+def test_checkpoints_of_before_are_read(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
+    """They had the average in an AveragedModel."""
+    run = tmp_path / "run"
+    run.mkdir()
+    state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
+    state["average"] = {f"module.{name}": each for name, each in state["average"].items()}
+    torch.save(state | {"average": state["average"] | {"n_averaged": 40}}, run / "checkpoint.pt")
+    weights = train(run, ShardedDataset(shards), CONFIG, SETTINGS)
+    assert_same_weights(weights, uninterrupted / "weights.safetensors")
+
+
+def test_new_shards_are_trained_on_as_they_appear(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    first, second = sorted(shards.glob("objects-*"))
+    shutil.copy(shards / "settings.json", folder)
+    shutil.copy(first, folder)
+    data = ShardedDataset(folder)
+    settings = replace(SETTINGS, batch_size=2, rescan_minutes=0.0)
+    batches = _batches_of_shards(data, settings, 0, 0, 1, pinned=False)
+    seen = {bytes(crop) for _ in range(4) for crop in next(batches).crops.numpy()}
+    assert len(seen) <= 4
+    shutil.copy(second, folder)
+    seen |= {bytes(crop) for _ in range(40) for crop in next(batches).crops.numpy()}
+    assert len(seen) == 8
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+@pytest.mark.slow
+def test_a_compiled_run_learns_the_same(shards: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, compiled=True))
+    ours, theirs = log_without_times(tmp_path / "run"), log_without_times(uninterrupted)
+    assert [float(row["loss"]) for row in ours] == pytest.approx(
+        [float(row["loss"]) for row in theirs], rel=0.02
+    )
+
+
+def test_without_a_compiler_the_run_goes_on_eagerly(
+    shards: Path, uninterrupted: Path, tmp_path: Path, monkeypatch, caplog
+) -> None:
+    def missing(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no C++ compiler\nand more")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", missing)
+    train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, compiled=True))
+    assert "without torch.compile" in caplog.text
+    assert log_without_times(tmp_path / "run") == log_without_times(uninterrupted)
+
+
+def test_orthogonalised_matrices_of_a_stack_are_those_of_each() -> None:
+    """As Muon makes them on a GPU."""
+    stack = torch.randn(3, 6, 10, generator=torch.Generator().manual_seed(0))
+    together = orthogonalised(stack)
+    for one, expected in zip(together, map(orthogonalised, stack), strict=True):
+        assert_close(one, expected, atol=0.05, rtol=0)

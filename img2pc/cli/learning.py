@@ -189,6 +189,13 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
     checkpoint_minutes: Annotated[float, typer.Option(min=0)] = 5.0,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="By torch.compile: for long GPU runs.")
+    ] = False,
+    rescan_minutes: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, help="Look this often for shards that `img2pc data` still writes."),
+    ] = None,
 ) -> None:
     """Train the structure generator; interrupt it any time, the same command goes on."""
     from img2pc.data.dataset import DataSettings, ShardedDataset
@@ -214,6 +221,8 @@ def train(
         devices=devices,
         precision=precision,
         checkpoint_minutes=checkpoint_minutes,
+        compiled=compiled,
+        rescan_minutes=rescan_minutes,
     )
     live = DataSettings(seed=seed, novel_views=5 if stage == "joint" else 0)
     source = ShardedDataset(*data) if data else live

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, UInt8, UInt16
+from jaxtyping import Float, Int32, Int64, UInt8, UInt16
 from numpy import ndarray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -107,14 +107,21 @@ class Batch:
     novel_cameras: Float[Tensor, "batch novel 4 4"] | None = None
 
     def to(self, device: torch.device) -> Batch:
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """In memory that a GPU copies from while it computes; a DataLoader asks for it."""
+        return self._changed(Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
         novel_depth, novel_cameras = self.novel_depth, self.novel_cameras
         return Batch(
-            self.crops.to(device, non_blocking=True),
-            self.depth.to(device, non_blocking=True),
-            self.quarter_turns.to(device, non_blocking=True),
+            change(self.crops),
+            change(self.depth),
+            change(self.quarter_turns),
             self.mirrored,
-            None if novel_depth is None else novel_depth.to(device, non_blocking=True),
-            None if novel_cameras is None else novel_cameras.to(device, non_blocking=True),
+            None if novel_depth is None else change(novel_depth),
+            None if novel_cameras is None else change(novel_cameras),
         )
 
     def pictures(self) -> UInt8[Tensor, "batch size size 4"]:
@@ -234,16 +241,20 @@ def true_views(
     mirrored: bool = False,
 ) -> Views:
     """The views a picture should give, from its object's stored depth maps."""
-    order = torch.tensor([views_after_quarter_turns(turns) for turns in range(4)])
-    if mirrored:
-        order = order[:, torch.tensor(views_after_mirroring())]
-    chosen = order.to(depth.device)[quarter_turns.long()]
+    chosen = _view_orders(mirrored, depth.device)[quarter_turns.long()]
     items = torch.arange(len(depth), device=depth.device)[:, None]
     # In int32: torch has few operators for uint16.
     ordered = depth.to(torch.int32)[items, chosen]
     if mirrored:
         ordered = ordered.flip(-1)
     return views_from_stored(ordered)
+
+
+@cache
+def _view_orders(mirrored: bool, device: torch.device) -> Int64[Tensor, "4 8"]:
+    """Kept on the device: a copy in each step would wait for all the GPU has to do."""
+    order = torch.tensor([views_after_quarter_turns(turns) for turns in range(4)])
+    return (order[:, torch.tensor(views_after_mirroring())] if mirrored else order).to(device)
 
 
 def turned_points(
@@ -350,7 +361,11 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
     Item i is picture i % P of object i // P, folder after folder.
     """
 
-    def __init__(self, *folders: Path) -> None:
+    _opened: dict[tuple[Path, int], tuple[dict[str, Tensor], list[str]]]
+
+    def __init__(self, *folders: Path, known: ShardedDataset | None = None) -> None:
+        self._folders = folders
+        self._opened = {} if known is None else known._opened.copy()
         self._shards: list[dict[str, Tensor]] = []
         self.categories: list[str] = []
         hashes: list[str] = []
@@ -359,10 +374,16 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             if not paths:
                 raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
             try:
-                self._shards += [load_file(path) for path in paths]
                 for path in paths:
-                    with safe_open(path, framework="pt") as shard:
-                        self.categories += json.loads(shard.metadata()["categories"])
+                    # One made anew, because the set has grown, is another file.
+                    key = (path, path.stat().st_ino)
+                    if key not in self._opened:
+                        with safe_open(path, framework="pt") as shard:
+                            categories = json.loads(shard.metadata()["categories"])
+                        self._opened[key] = (load_file(path), categories)
+                    tensors, categories = self._opened[key]
+                    self._shards.append(tensors)
+                    self.categories += categories
                 described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
             except (OSError, SafetensorError) as error:
                 raise BadInputError(f"the data set in {folder} is damaged: {error}") from error
@@ -375,6 +396,10 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
         self.hashes = tuple(hashes)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
+
+    def grown(self) -> ShardedDataset:
+        """The folders as they are now; only shards that are new are opened."""
+        return ShardedDataset(*self._folders, known=self)
 
     def __len__(self) -> int:
         return len(self.categories) * self.pictures_per_object

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import logging
 import math
@@ -17,7 +18,6 @@ from typing import Any, Literal
 import lightning_fabric
 import torch
 from jaxtyping import Float
-from torch import nn
 
 from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
@@ -55,6 +55,9 @@ class TrainingSettings:
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
             fused points look like from novel viewpoints, through a pseudo-renderer (stage 2).
         precision: of Lightning Fabric; "auto" is bf16-mixed where the hardware has it.
+        compiled: by torch.compile; where there is no compiler the run warns and does without.
+        rescan_minutes: how often to look for new shards, which `img2pc data` may be writing; the
+            batches then depend on when they appear.
     """
 
     steps: int | None = None
@@ -76,6 +79,8 @@ class TrainingSettings:
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "auto"
+    compiled: bool = False
+    rescan_minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,9 @@ def train(
     """Train and return the weights' path.
 
     The run folder receives `checkpoint.pt` (to resume from), `weights.safetensors` (the averaged
-    weights so far) and `log.csv`. A run that finds a checkpoint goes on from it. SIGINT and
-    SIGTERM end the run after the step at hand, with both files written.
+    weights so far) and `log.csv`. A run that finds a checkpoint goes on from it; one that finds
+    weights and log alone (a tenth of its size) from those, with new optimisers. SIGINT and SIGTERM
+    end the run after the step at hand, with both files written.
 
     Source: Lin et al. 2018, sec. 4.1.
 
@@ -125,15 +131,16 @@ def train(
     weights_path = run_folder / "weights.safetensors"
 
     generator, before = _initial(config, initial_weights)
-    average = torch.optim.swa_utils.AveragedModel(generator, avg_fn=_average(settings))
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(generator).to(fabric.device)
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
-    average = average.to(fabric.device)
     step, seconds = _resume(run_folder, fabric, generator, average, optimisers)
+    if settings.compiled:
+        _compile(generator, model, settings.batch_size, fabric)
 
     hashes = data.hashes if isinstance(data, ShardedDataset) else (repr(data),)
     hashes = tuple(dict.fromkeys((*before.data, *hashes)))
-    batches = _batches(data, settings, step, fabric.global_rank, fabric.world_size)
+    batches = _batches(data, settings, step, fabric)
     samples_a_step = settings.batch_size * fabric.world_size
 
     def save() -> None:
@@ -150,9 +157,7 @@ def train(
         with written_atomically(run_folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
         info = WeightsInfo(config, hashes, before.samples + step * samples_a_step)
-        averaged = average.module
-        assert isinstance(averaged, StructureGenerator)
-        save_weights(weights_path, averaged, info)
+        save_weights(weights_path, average, info)
 
     saved = logged = time.monotonic()
     logged_step = step
@@ -184,7 +189,7 @@ def train(
             for optimiser in optimisers:
                 optimiser.step()
                 optimiser.zero_grad()
-            average.update_parameters(generator)
+            _update_average(average, generator, step, settings.average_decay)
             step += 1
             seconds += time.monotonic() - begin
 
@@ -272,18 +277,34 @@ def _optimisers(
     return [muon, adamw]
 
 
-def _average(
-    settings: TrainingSettings,
-) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor | int], torch.Tensor]:
-    """Exponential moving average whose memory grows with training, so that early weights fade."""
+@torch.no_grad()
+def _update_average(
+    average: StructureGenerator, generator: StructureGenerator, step: int, decay: float
+) -> None:
+    """Exponential moving average whose memory grows with training, so that early weights fade.
 
-    def update(
-        averaged: torch.Tensor, current: torch.Tensor, updates: torch.Tensor | int
-    ) -> torch.Tensor:
-        decay = min(settings.average_decay, (1 + float(updates)) / (10 + float(updates)))
-        return torch.lerp(current, averaged, decay)
+    `torch.optim.swa_utils.AveragedModel` counts on the device, and waits for it to read the count.
+    """
+    decay = min(decay, (1 + step) / (10 + step)) if step else 0.0
+    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
 
-    return update
+
+def _compile(
+    generator: StructureGenerator, model: Any, batch_size: int, fabric: lightning_fabric.Fabric
+) -> None:
+    """Have the generator compiled, now, forwards and backwards; warn and undo it if that fails."""
+    size = generator.config.image_size
+    picture = torch.zeros(batch_size, 4, size, size, device=fabric.device)
+    picture = picture.to(memory_format=torch.channels_last)
+    generator.compile()
+    try:
+        views = model(picture)
+        fabric.backward(views.coordinates.mean() + views.mask_logits.mean())
+    except Exception as error:  # whatever torch.compile, a C compiler and Triton raise
+        generator.compile(disable=True)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        logging.getLogger(__name__).warning("training without torch.compile: %s", reason)
+    generator.zero_grad()
 
 
 def _initial(
@@ -302,41 +323,56 @@ def _resume(
     run_folder: Path,
     fabric: lightning_fabric.Fabric,
     generator: StructureGenerator,
-    average: nn.Module,
+    average: StructureGenerator,
     optimisers: list[torch.optim.Optimizer],
 ) -> tuple[int, float]:
-    """Step and training seconds of the folder's checkpoint, loaded; zeros if there is none."""
+    """Step and training seconds of the folder's checkpoint, or else of its weights and log, loaded;
+    zeros if there are neither."""
     path = run_folder / "checkpoint.pt"
     if not path.exists():
-        return 0, 0.0
+        return _resume_from_weights(run_folder, generator, average)
     state = torch.load(path, map_location=fabric.device, weights_only=True)
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
     generator.load_state_dict(state["generator"])
-    average.load_state_dict(state["average"])
+    # Until November 2026 AveragedModel put a prefix and a counter there.
+    averaged = {name.removeprefix("module."): each for name, each in state["average"].items()}
+    averaged.pop("n_averaged", None)
+    average.load_state_dict(averaged)
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
     return int(state["step"]), float(state["seconds"])
+
+
+def _resume_from_weights(
+    run_folder: Path, generator: StructureGenerator, average: StructureGenerator
+) -> tuple[int, float]:
+    weights, log = run_folder / "weights.safetensors", run_folder / "log.csv"
+    if not (weights.exists() and log.exists()):
+        return 0, 0.0
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    saved, info = load_weights(weights)
+    if info.config != generator.config:
+        raise BadInputError(
+            f"{weights} belongs to a generator of another size; choose another folder"
+        )
+    for each in (generator, average):
+        each.load_state_dict(saved.state_dict())
+    return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
 
 
 def _batches(
     data: ShardedDataset | DataSettings,
     settings: TrainingSettings,
     first_step: int,
-    rank: int,
-    ranks: int,
+    fabric: lightning_fabric.Fabric,
 ) -> Iterator[Batch]:
     """Batches without end, from where the checkpoint stopped."""
+    rank, ranks = fabric.global_rank, fabric.world_size
+    pinned = fabric.device.type == "cuda"
     if isinstance(data, ShardedDataset):
-        plan = _Plan(len(data), settings, first_step, rank, ranks)
-        return iter(
-            torch.utils.data.DataLoader(
-                data,
-                batch_size=None,
-                sampler=plan,
-                num_workers=settings.workers,
-            )
-        )
+        return _batches_of_shards(data, settings, first_step, rank, ranks, pinned)
     objects = max(1, settings.batch_size // data.pictures_per_object)
     live = LiveDataset(data, first_step * ranks * objects, rank, ranks)
     return iter(
@@ -345,9 +381,39 @@ def _batches(
             batch_size=objects,
             collate_fn=batch_of_objects,
             num_workers=settings.workers,
+            pin_memory=pinned,
             worker_init_fn=_leave_signals_to_the_loop,
         )
     )
+
+
+def _batches_of_shards(
+    data: ShardedDataset,
+    settings: TrainingSettings,
+    step: int,
+    rank: int,
+    ranks: int,
+    pinned: bool,
+) -> Iterator[Batch]:
+    while True:
+        loader = torch.utils.data.DataLoader(
+            data,
+            batch_size=None,
+            sampler=_Plan(len(data), settings, step, rank, ranks),
+            num_workers=settings.workers,
+            pin_memory=pinned,
+            worker_init_fn=_leave_signals_to_the_loop,
+        )
+        begin = time.monotonic()
+        for batch in loader:
+            yield batch
+            step += 1
+            if (
+                settings.rescan_minutes is not None
+                and time.monotonic() - begin > 60 * settings.rescan_minutes
+            ):
+                break
+        data = data.grown()
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:
