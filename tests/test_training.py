@@ -265,7 +265,7 @@ def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, stage="joint"))
 
 
-# --- Long runs on a GPU: compiled, on a data set that grows, brought home in parts -----------------
+# --- Long runs: compiled, on a data set that grows, brought home in parts -------------------------
 
 
 def test_a_run_goes_on_from_weights_and_log_alone(

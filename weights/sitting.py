@@ -1,0 +1,447 @@
+"""Train on a machine that is lent for half an hour: render, train, measure, bring home, in calls.
+
+    python weights/sitting.py run WORK OUT --meshes PACK --minutes 24 --call-minutes 9.3
+    python weights/sitting.py run WORK OUT --meshes PACK --minutes 24 --call-minutes 9.3 --last
+    python weights/sitting.py join OUT weights.safetensors
+    python weights/sitting.py rehearse FOLDER
+
+Each `run` ends by itself within --call-minutes. The next one goes on from WORK, or on a bare
+machine from what an earlier one left in OUT (--parts). What follows `--` goes to `img2pc train`.
+OUT receives at most seven files of at most 15 MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = (sys.executable, "-c", "from img2pc.cli import main; main()")
+WEIGHTS, LOG, PARTS = "weights.safetensors", "log.csv", "parts.json"
+PART_BYTES = 15 * 2**20
+HELD_OUT_SEED = 1_000_001
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One call.
+
+    Attributes:
+        minutes: of training, over all calls: the length of the learning rate's schedule. The last
+            call cuts it to the time that is left.
+        keep_free_gb: rendering ends when the disk has no more than this left.
+        first_pictures: training begins when so many pictures are there.
+        end_seconds: what a call needs after training; the last one also measures.
+        stop_at_step: the rehearsal's clock, which does not depend on the machine's speed.
+    """
+
+    work: Path
+    out: Path
+    meshes: Path | None = None
+    parts: Path | None = None
+    minutes: float = 24.0
+    call_minutes: float = 9.3
+    last: bool = False
+    size: str = "base"
+    batch_size: int = 256
+    objects: int = 400_000
+    held_out: int = 160
+    render_workers: int = 13
+    load_workers: int = 3
+    keep_free_gb: float = 8.0
+    first_pictures: int = 4096
+    end_seconds: tuple[float, float] = (20.0, 130.0)
+    train_options: tuple[str, ...] = ("--compile",)
+    accelerator: str = "auto"
+    stop_at_step: int | None = None
+
+
+# --- A call ---------------------------------------------------------------------------------------
+
+
+def run(sitting: Sitting) -> dict[str, object]:
+    """One call, from rendering to the files in OUT; returns what `sitting.json` says.
+
+    Raises:
+        SystemExit: training left no weights; `sitting.log` says why.
+    """
+    begin = time.monotonic()
+    deadline = begin + 60 * sitting.call_minutes
+    train_until = deadline - sitting.end_seconds[sitting.last]
+    training, data, held_out = (sitting.work / each for each in ("run", "data", "held-out"))
+    for folder in (training, sitting.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    if sitting.parts is not None and not (training / WEIGHTS).exists():
+        join(sitting.parts, training / WEIGHTS)
+        shutil.copy(sitting.parts / LOG, training / LOG)
+    with (sitting.out / "sitting.log").open("a") as log:
+        _render_held_out(sitting, held_out, log)
+        renderer = _start_rendering(sitting, data, log)
+        try:
+            _wait_for_pictures(sitting, data, renderer, train_until)
+            _train(sitting, training, data, renderer, train_until, log)
+        finally:
+            _stop(renderer)
+        if not (training / WEIGHTS).exists():
+            raise SystemExit(f"training left no weights: see {log.name}")
+        # First what must not be lost.
+        split(training / WEIGHTS, sitting.out)
+        shutil.copy(training / LOG, sitting.out / LOG)
+        summary = _summary(sitting, training, data, begin)
+        if sitting.last:
+            left = deadline - time.monotonic()
+            summary |= _measured(sitting, training / WEIGHTS, held_out, left, log)
+    (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))
+    return summary
+
+
+def _tool(*arguments: object, log: IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdout=log,
+        stderr=log,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
+        start_new_session=True,  # so that its workers can be stopped with it
+    )
+
+
+def _render_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> None:
+    _tool(
+        *("data", folder, "--seed", HELD_OUT_SEED, "--objects", sitting.held_out),
+        *("--pictures", 1, "--workers", sitting.render_workers),
+        log=log,
+    ).wait()
+
+
+def _start_rendering(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
+    """Into one folder in all calls: `img2pc data` goes on where it was stopped."""
+    for unfinished in folder.glob(".objects-*"):
+        unfinished.unlink()
+    meshes = () if sitting.meshes is None else ("--meshes", sitting.meshes)
+    joint = ("--novel-views", 5) if "joint" in sitting.train_options else ()
+    return _tool(
+        *("data", folder, "--objects", sitting.objects, *meshes, *joint),
+        *("--seed", 1, "--workers", sitting.render_workers),
+        log=log,
+    )
+
+
+def _wait_for_pictures(
+    sitting: Sitting, folder: Path, renderer: subprocess.Popen[str], until: float
+) -> None:
+    shard_pictures = 2 * 64
+    while renderer.poll() is None and time.monotonic() < until:
+        if len(list(folder.glob("objects-*"))) * shard_pictures >= sitting.first_pictures:
+            return
+        time.sleep(0.2)
+
+
+def _train(
+    sitting: Sitting,
+    training: Path,
+    data: Path,
+    renderer: subprocess.Popen[str],
+    until: float,
+    log: IO[str],
+) -> None:
+    minutes = sitting.minutes
+    if sitting.last:
+        # The learning rate has come down when time is up, whatever went before.
+        start_up = 45.0
+        left = max(until - time.monotonic() - start_up, 5.0)
+        minutes = min(minutes, (_trained_seconds(training) + left) / 60)
+    process = _tool(
+        *("train", training, "--data", data, "--size", sitting.size, "--minutes", minutes),
+        *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers),
+        *("--accelerator", sitting.accelerator, "--checkpoint-minutes", 2),
+        *("--rescan-minutes", 0.5, *sitting.train_options),
+        log=log,
+    )
+    while process.poll() is None and time.monotonic() < until:
+        if shutil.disk_usage(sitting.work).free < 1e9 * sitting.keep_free_gb:
+            _stop(renderer)
+        if sitting.stop_at_step is not None and _trained_steps(training) >= sitting.stop_at_step:
+            break
+        time.sleep(0.2)
+    if process.poll() is None:
+        process.terminate()  # it ends after the step at hand, with all files written
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(sitting.end_seconds[0])
+    _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _rows(training: Path) -> list[dict[str, str]]:
+    path = training / LOG
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _trained_steps(training: Path) -> int:
+    rows = _rows(training)
+    return int(rows[-1]["step"]) if rows else 0
+
+
+def _trained_seconds(training: Path) -> float:
+    rows = _rows(training)
+    return float(rows[-1]["seconds"]) if rows else 0.0
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def _summary(sitting: Sitting, training: Path, data: Path, begin: float) -> dict[str, object]:
+    rows = _rows(training)
+    last = rows[-1] if rows else {}
+    return {
+        "call_seconds": round(time.monotonic() - begin, 1),
+        "shards": len(list(data.glob("objects-*"))),
+        "trained_seconds": _trained_seconds(training),
+        "steps": _trained_steps(training),
+        "samples": int(last.get("samples", 0)),
+        "loss": float(last.get("loss", "nan")),
+        "iou": float(last.get("iou", "nan")),
+        # The median, without the first steps of a call and what checkpoints cost.
+        "pictures_per_second": statistics.median([float(row["rate"]) for row in rows] or [0.0]),
+    }
+
+
+def _measured(
+    sitting: Sitting, weights: Path, held_out: Path, seconds: float, log: IO[str]
+) -> dict[str, object]:
+    """The held-out set's means, and how busy the accelerator could have been."""
+    figures: dict[str, object] = bare_rates(sitting)
+    evaluation = sitting.work / "evaluation.json"
+    with evaluation.open("w") as file:
+        process = _tool("evaluate", held_out, "--weights", weights, "--json", log=file)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(seconds - 40, 15))
+        _stop(process)
+    for line in evaluation.read_text().splitlines():
+        if line.startswith("{"):
+            report = json.loads(line)
+            overall = report["means"][-1]
+            figures["held_out"] = dict(zip(report["columns"], overall["values"], strict=True))
+    if "held_out" not in figures:
+        log.write(evaluation.read_text())
+    return figures
+
+
+def bare_rates(sitting: Sitting) -> dict[str, object]:
+    """What the layers alone reach, forwards and backwards, with no data, loss or optimiser; and
+    what one large product of matrices does."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from img2pc.generator import SIZES, StructureGenerator
+
+    cuda = torch.cuda.is_available() and sitting.accelerator != "cpu"
+    device = torch.device("cuda" if cuda else "cpu")
+    kind = torch.bfloat16 if cuda else torch.float32
+    generator = StructureGenerator(SIZES[sitting.size]).to(device)
+    generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = generator.config.image_size
+    picture = torch.rand(sitting.batch_size, 4, size, size, device=device)
+    picture = picture.to(memory_format=torch.channels_last)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        generator(picture[:1])
+    operations = 3 * counter.get_total_flops()  # backwards twice as many as forwards
+    if "--compile" in sitting.train_options:
+        generator.compile()
+
+    def step() -> None:
+        with torch.autocast(device.type, kind, enabled=cuda):
+            views = generator(picture)
+        (views.coordinates.mean() + views.mask_logits.mean()).backward()
+
+    side = 8192 if cuda else 512
+    matrix = torch.randn(side, side, device=device, dtype=kind)
+    with torch.no_grad():
+        peak = 2 * side**3 / _seconds(lambda: matrix @ matrix, cuda)
+    bare = sitting.batch_size / _seconds(step, cuda)
+    rows = _rows(sitting.work / "run")
+    rate = statistics.median([float(row["rate"]) for row in rows] or [0.0])
+    return {
+        "operations_per_picture": operations,
+        "bare_pictures_per_second": bare,
+        "share_of_bare": rate / bare,
+        "matrix_operations_per_second": peak,
+        "share_of_matrix": rate * operations / peak,
+    }
+
+
+def _seconds(work: object, cuda: bool) -> float:
+    """Of one, the mean of ten after three to warm up."""
+    import torch
+
+    assert callable(work)
+    for _ in range(3):
+        work()
+    if cuda:
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(10):
+        work()
+    if cuda:
+        torch.cuda.synchronize()
+    return (time.perf_counter() - begin) / 10
+
+
+# --- Parts ----------------------------------------------------------------------------------------
+
+
+def split(file: Path, folder: Path, size: int = PART_BYTES) -> list[Path]:
+    """The file in parts of at most `size` bytes, and their checksums in `parts.json`."""
+    content = file.read_bytes()
+    for old in folder.glob("part-*"):
+        old.unlink()
+    parts = []
+    for number, start in enumerate(range(0, len(content), size)):
+        parts.append(folder / f"part-{number}")
+        parts[-1].write_bytes(content[start : start + size])
+    checksums = {part.name: _checksum(part.read_bytes()) for part in parts}
+    record = {"whole": _checksum(content), "parts": checksums}
+    (folder / PARTS).write_text(json.dumps(record, indent=1))
+    return parts
+
+
+def join(folder: Path, file: Path) -> None:
+    """The file that `split` took apart.
+
+    Raises:
+        SystemExit: a part is missing or damaged; nothing is written.
+    """
+    record = json.loads((folder / PARTS).read_text())
+    content = b""
+    for name, checksum in record["parts"].items():
+        part = folder / name
+        if not part.exists() or _checksum(part.read_bytes()) != checksum:
+            raise SystemExit(f"{part} is missing or damaged")
+        content += part.read_bytes()
+    if _checksum(content) != record["whole"]:
+        raise SystemExit(f"the parts in {folder} do not make the whole")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# --- Rehearsal and command line -------------------------------------------------------------------
+
+
+def rehearse(folder: Path) -> dict[str, object]:
+    """Everything once, tiny, on the CPU: pack, render, train, stop, go on, on a bare machine too,
+    evaluate, split, join, load. Returns what the last call says."""
+    import trimesh
+
+    from img2pc.checkpoints import load_weights
+
+    meshes, pack = folder / "meshes", folder / "pack.safetensors"
+    meshes.mkdir(parents=True)
+    trimesh.creation.icosphere(2).export(meshes / "ball.ply")
+    with (folder / "pack.log").open("w") as log:
+        assert _tool("pack", meshes, pack, log=log).wait() == 0
+    first = Sitting(
+        work=folder / "work",
+        out=folder / "out-1",
+        meshes=pack,
+        minutes=60,
+        call_minutes=4,
+        size="tiny",
+        batch_size=4,
+        objects=3,
+        held_out=2,
+        render_workers=1,
+        load_workers=0,
+        keep_free_gb=0,
+        first_pictures=1,
+        end_seconds=(20.0, 30.0),
+        train_options=(),
+        accelerator="cpu",
+        stop_at_step=20,
+    )
+    stopped = run(first)  # in the midst of an hour's schedule
+    warm = run(replace(first, out=folder / "out-2", stop_at_step=_steps(stopped) + 20))
+    assert _steps(warm) > _steps(stopped)
+    shutil.rmtree(first.work)
+    bare = replace(first, out=folder / "out-3", parts=folder / "out-2", last=True)
+    summary = run(replace(bare, stop_at_step=_steps(warm) + 20))
+    assert _steps(summary) > _steps(warm)
+    join(folder / "out-3", folder / "weights.safetensors")
+    load_weights(folder / "weights.safetensors")
+    return summary
+
+
+def _steps(summary: dict[str, object]) -> int:
+    return int(str(summary["steps"]))
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("run", help="one call")
+    one.add_argument("work", type=Path)
+    one.add_argument("out", type=Path)
+    one.add_argument("--meshes", type=Path)
+    one.add_argument("--parts", type=Path)
+    for name, kind in (
+        ("minutes", float),
+        ("call_minutes", float),
+        ("size", str),
+        ("batch_size", int),
+        ("objects", int),
+        ("held_out", int),
+        ("render_workers", int),
+        ("load_workers", int),
+        ("keep_free_gb", float),
+        ("first_pictures", int),
+    ):
+        option = f"--{name.replace('_', '-')}"
+        one.add_argument(option, type=kind, default=getattr(Sitting, name))
+    one.add_argument("--last", action="store_true")
+    one.add_argument("train_options", nargs="*", help="after --: options of `img2pc train`")
+    joined = commands.add_parser("join", help="make weights of parts")
+    joined.add_argument("folder", type=Path)
+    joined.add_argument("file", type=Path)
+    rehearsal = commands.add_parser("rehearse", help="all of it, tiny, without a GPU")
+    rehearsal.add_argument("folder", type=Path)
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    parsed = vars(_parsed(sys.argv[1:]))
+    command = parsed.pop("command")
+    if command == "join":
+        join(parsed["folder"], parsed["file"])
+    elif command == "rehearse":
+        print(json.dumps(rehearse(parsed["folder"]), indent=1))
+    else:
+        options = (*Sitting.train_options, *parsed.pop("train_options"))
+        print(json.dumps(run(Sitting(**parsed, train_options=options)), indent=1))
+
+
+if __name__ == "__main__":
+    main()
