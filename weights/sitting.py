@@ -59,7 +59,7 @@ class Sitting:
     batch_size: int = 256
     objects: int = 400_000
     held_out: int = 160
-    render_workers: int = 13
+    render_workers: int = 12
     load_workers: int = 3
     keep_free_gb: float = 8.0
     first_pictures: int = 4096
@@ -88,7 +88,7 @@ def run(sitting: Sitting) -> dict[str, object]:
         join(sitting.parts, training / WEIGHTS)
         shutil.copy(sitting.parts / LOG, training / LOG)
     with (sitting.out / "sitting.log").open("a") as log:
-        _render_held_out(sitting, held_out, log)
+        measured = _start_held_out(sitting, held_out, log) if sitting.last else None
         renderer = _start_rendering(sitting, data, log)
         try:
             _wait_for_pictures(sitting, data, renderer, train_until)
@@ -101,7 +101,8 @@ def run(sitting: Sitting) -> dict[str, object]:
         split(training / WEIGHTS, sitting.out)
         shutil.copy(training / LOG, sitting.out / LOG)
         summary = _summary(sitting, training, data, begin)
-        if sitting.last:
+        if measured is not None:
+            measured.wait()
             left = deadline - time.monotonic()
             summary |= _measured(sitting, training / WEIGHTS, held_out, left, log)
     (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))
@@ -114,17 +115,17 @@ def _tool(*arguments: object, log: IO[str]) -> subprocess.Popen[str]:
         stdout=log,
         stderr=log,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         start_new_session=True,  # so that its workers can be stopped with it
     )
 
 
-def _render_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> None:
-    _tool(
+def _start_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
+    return _tool(
         *("data", folder, "--seed", HELD_OUT_SEED, "--objects", sitting.held_out),
-        *("--pictures", 1, "--workers", sitting.render_workers),
+        *("--pictures", 1, "--workers", min(4, sitting.render_workers)),
         log=log,
-    ).wait()
+    )
 
 
 def _start_rendering(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
@@ -164,11 +165,14 @@ def _train(
         start_up = 45.0
         left = max(until - time.monotonic() - start_up, 5.0)
         minutes = min(minutes, (_trained_seconds(training) + left) / 60)
+    # A batch passes from process to process through shared memory, 100 MB at a time.
+    shared = Path("/dev/shm")
+    roomy = not shared.exists() or shutil.disk_usage(shared).free > 4e9
     process = _tool(
         *("train", training, "--data", data, "--size", sitting.size, "--minutes", minutes),
-        *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers),
+        *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers * roomy),
         *("--accelerator", sitting.accelerator, "--checkpoint-minutes", 2),
-        *("--rescan-minutes", 0.5, *sitting.train_options),
+        *("--rescan-minutes", 1, *sitting.train_options),
         log=log,
     )
     while process.poll() is None and time.monotonic() < until:
@@ -432,6 +436,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
 
 
 def main() -> None:
+    sys.path.insert(0, str(ROOT))
     parsed = vars(_parsed(sys.argv[1:]))
     command = parsed.pop("command")
     if command == "join":

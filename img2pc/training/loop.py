@@ -126,6 +126,7 @@ def train(
         precision=_precision(settings),  # type: ignore[arg-type]
     )
     fabric.launch()
+    torch.backends.cudnn.benchmark = True  # all batches have one size
     fabric.seed_everything(settings.seed, verbose=False)
     run_folder.mkdir(parents=True, exist_ok=True)
     weights_path = run_folder / "weights.safetensors"
