@@ -293,6 +293,23 @@ def test_a_data_set_can_be_extended(
     assert last.read_bytes() == (shards / last.name).read_bytes()
 
 
+def test_a_data_set_that_has_grown_is_read_where_it_is_new(shards: Path, tmp_path: Path) -> None:
+    """A last shard that was made anew, with more objects, too."""
+    first, second = sorted(shards.glob("objects-*"))
+    shutil.copy(shards / "settings.json", tmp_path)
+    shutil.copy(first, tmp_path)
+    before = ShardedDataset(tmp_path)
+    shutil.copy(second, tmp_path)
+    after = before.grown()
+    assert (len(before), len(after)) == (4, 8)
+    assert after[[1], False].crops.equal(before[[1], False].crops)
+    assert after._shards[0] is before._shards[0]
+    assert after.hashes == ShardedDataset(tmp_path).hashes != before.hashes
+    shutil.copy(first, tmp_path / "new")
+    (tmp_path / "new").replace(tmp_path / second.name)
+    assert after.grown()[[4], False].crops.equal(after[[0], False].crops)
+
+
 def test_a_folder_without_shards_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="holds no data set"):
         ShardedDataset(tmp_path)

@@ -302,8 +302,8 @@ def test_new_shards_are_trained_on_as_they_appear(shards: Path, tmp_path: Path) 
     shutil.copy(first, folder)
     data = ShardedDataset(folder)
     settings = replace(SETTINGS, batch_size=2, rescan_minutes=0.0)
-    batches = _batches_of_shards(data, settings, 0, 0, 1, pinned=False)
-    seen = {bytes(crop) for _ in range(4) for crop in next(batches).crops.numpy()}
+    batches = _batches_of_shards(data, settings, 0, 0, 1)
+    seen = {bytes(crop) for _ in range(8) for crop in next(batches).crops.numpy()}
     assert len(seen) <= 4
     shutil.copy(second, folder)
     seen |= {bytes(crop) for _ in range(40) for crop in next(batches).crops.numpy()}

@@ -165,12 +165,9 @@ def _train(
         start_up = 45.0
         left = max(until - time.monotonic() - start_up, 5.0)
         minutes = min(minutes, (_trained_seconds(training) + left) / 60)
-    # A batch passes from process to process through shared memory, 100 MB at a time.
-    shared = Path("/dev/shm")
-    roomy = not shared.exists() or shutil.disk_usage(shared).free > 4e9
     process = _tool(
         *("train", training, "--data", data, "--size", sitting.size, "--minutes", minutes),
-        *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers * roomy),
+        *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers),
         *("--accelerator", sitting.accelerator, "--checkpoint-minutes", 2),
         *("--rescan-minutes", 1, *sitting.train_options),
         log=log,

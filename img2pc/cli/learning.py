@@ -173,7 +173,9 @@ def train(
         float, typer.Option(min=0, help="Of Muon (hidden matrices and filters), at its peak.")
     ] = 0.02,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load or draw data.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that load data, or processes that draw it.")
+    ] = 1,
     initial_weights: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Start from these weights instead of random ones."),
