@@ -62,7 +62,7 @@ def test_a_few_pictures_are_learned_by_heart(shards: Path, tmp_path: Path) -> No
     config = replace(CONFIG, encoder_channels=(16, 32, 64, 64), decoder_channels=(64, 64))
     settings = replace(
         SETTINGS,
-        steps=300,
+        steps=400,
         batch_size=8,
         learning_rate=5e-3,
         muon_learning_rate=0.05,
