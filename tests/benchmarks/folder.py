@@ -120,11 +120,13 @@ def best_bare_rate(reconstructor: Reconstructor, pictures: list[Path]) -> tuple[
 # --- The folder -----------------------------------------------------------------------------------
 
 
-def folder_rate(reconstructor: Reconstructor, pictures: Path, clouds: Path) -> tuple[float, float]:
+def folder_rate(
+    reconstructor: Reconstructor, pictures: Path, clouds: Path, colour: bool
+) -> tuple[float, float]:
     """Images a second, every PLY written, and the processor's milliseconds for each."""
     jobs = list_jobs(pictures, Targets(clouds)).jobs
     begin, cpu = time.perf_counter(), time.process_time()
-    outcomes = list(run_batch(reconstructor, jobs, BatchSettings()))
+    outcomes = list(run_batch(reconstructor, jobs, BatchSettings(colour=colour)))
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     failed = [outcome.error for outcome in outcomes if outcome.status != "done"]
     assert not failed, failed[0]
@@ -184,10 +186,13 @@ def main() -> None:
             return
         bare, bare_cpu = best_bare_rate(reconstructor, paths)
         before = memory_mib()
-        rate, cpu = folder_rate(reconstructor, pictures, clouds)
         print(f"bare forward pass at its best: {bare:.2f} images/s, {bare_cpu:.0f} ms CPU")
-        print(f"folder to PLY files: {rate:.2f} images/s, {cpu:.0f} ms CPU")
-        print(f"share of the bare rate: {100 * rate / bare:.0f} %")
+        for colour, what in ((False, "without colours"), (True, "in colours")):
+            rate, cpu = folder_rate(reconstructor, pictures, clouds / what, colour)
+            print(
+                f"folder to PLY files, {what}: {rate:.2f} images/s, {cpu:.0f} ms CPU, "
+                f"{100 * rate / bare:.0f} % of the bare rate"
+            )
         print(f"peak memory: {memory_mib():.0f} MiB, {before:.0f} MiB before the folder")
 
 
