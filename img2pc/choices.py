@@ -6,5 +6,6 @@ from typing import Literal
 
 Background = Literal["auto", "alpha", "border", "rembg", "grabcut", "none"]
 Renderer = Literal["faithful", "soft"]
+Stage = Literal["views", "joint", "chamfer"]
 
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")

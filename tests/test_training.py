@@ -11,10 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from img2pc.cameras import fixed_cameras
+from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import load_weights
 from img2pc.data.dataset import ShardedDataset, write_shards
 from img2pc.errors import BadInputError, WeightsError
@@ -263,6 +266,26 @@ def test_the_joint_stage_learns_from_novel_views(
 def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="novel views"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, stage="joint"))
+
+
+def test_the_chamfer_stage_brings_points_to_the_surface(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    """More than the same steps without it, in both directions together."""
+    data = ShardedDataset(shards)
+    settings = replace(SETTINGS, stage="chamfer")
+    batch = data[list(range(8)), False]
+    totals = []
+    for weights in (
+        train(tmp_path / "run", data, CONFIG, settings),
+        uninterrupted / "weights.safetensors",
+    ):
+        generator, _ = load_weights(weights)
+        with torch.inference_mode():
+            predicted = generator(network_input(batch.pictures()))
+        rng = np.random.default_rng(0)
+        totals.append(chamfer_losses(predicted, batch.views(), fixed_cameras(32), rng).total)
+    assert totals[0] < 0.95 * totals[1]
 
 
 # --- Long runs: compiled, on a data set that grows, brought home in parts -------------------------

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from img2pc.choices import Renderer
+from img2pc.choices import Renderer, Stage
 from img2pc.cli.console import ProgressBar, print_tables
 from img2pc.cli.options import DeviceOption, WeightsOption, app, chosen_device
 
@@ -181,8 +181,11 @@ def train(
         typer.Option(help="Start from these weights instead of random ones."),
     ] = None,
     stage: Annotated[
-        Literal["views", "joint"],
-        typer.Option(help="joint: also compare what a pseudo-renderer shows from novel sides."),
+        Stage,
+        typer.Option(
+            help="joint: also compare what a pseudo-renderer shows from novel sides. chamfer: "
+            "also how far the points are from the true surface."
+        ),
     ] = "views",
     renderer: Annotated[Renderer, typer.Option(help="Of the joint stage.")] = "soft",
     accelerator: Annotated[

@@ -15,15 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import lightning_fabric
+import numpy as np
 import torch
 from jaxtyping import Float
 
 from img2pc.cameras import fixed_cameras
+from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
-from img2pc.choices import Renderer
+from img2pc.choices import Renderer, Stage
 from img2pc.data.dataset import (
     Batch,
     DataSettings,
@@ -55,7 +57,8 @@ class TrainingSettings:
         batch_size: pictures a step and device.
         average_decay: of the exponential moving average of the weights, which is what is saved.
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
-            fused points look like from novel viewpoints, through a pseudo-renderer (stage 2).
+            fused points look like from novel viewpoints, through a pseudo-renderer (stage 2);
+            "chamfer" also how far they are from the true surface, and it from them.
         precision: of Lightning Fabric; "auto" is bf16-mixed where the hardware has it.
         compiled: by torch.compile; where there is no compiler the run warns and does without.
         rescan_minutes: how often to look for new shards, which `img2pc data` may be writing; the
@@ -72,9 +75,10 @@ class TrainingSettings:
     gradient_norm: float = 1.0
     average_decay: float = 0.999
     coordinate_weight: float = 3.0
-    stage: Literal["views", "joint"] = "views"
+    stage: Stage = "views"
     renderer: Renderer = "soft"
     novel_weight: float = 1.0
+    chamfer_weight: float = 1.0
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
@@ -187,6 +191,11 @@ def train(
             total = losses.total
             if settings.stage == "joint":
                 total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
+            elif settings.stage == "chamfer":
+                rng = np.random.default_rng([settings.seed, step, fabric.global_rank])
+                cameras = fixed_cameras(true.depth.shape[-1])
+                chamfer = chamfer_losses(predicted, true, cameras, rng)
+                total = total + settings.chamfer_weight * chamfer.total
             fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
             for optimiser in optimisers:

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from itertools import product
+from math import inf, log
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from img2pc.cameras import fixed_cameras
+from img2pc.chamfer import MISSED, SCALE, ChamferLosses, _expected_cost, chamfer_losses
+from img2pc.data.ray_caster import RayCaster, cast_views
+from img2pc.data.solids import box
+from img2pc.views import Views, views_from_depth
+
+SIZE = 16
+CAMERAS = fixed_cameras(SIZE)
+
+
+def plate(depth: float, columns: slice = slice(4, 12), logit: float = 50.0) -> Views:
+    """One item: the first camera sees a plate square to its view, the others nothing."""
+    logits = torch.full((1, 8, SIZE, SIZE), -inf)
+    logits[0, 0, 4:12, columns] = logit
+    return views_from_depth(torch.full(logits.shape, depth), logits)
+
+
+def losses(predicted: Views, true: Views, seed: int = 0) -> ChamferLosses:
+    return chamfer_losses(predicted, true, CAMERAS, np.random.default_rng(seed))
+
+
+def test_a_perfect_prediction_costs_nothing() -> None:
+    found = losses(plate(1.0), plate(1.0, logit=inf))
+    assert found.total.item() == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("distance", [0.01, 0.02, 0.06])
+def test_a_distance_counts_by_its_logarithm_both_ways(distance: float) -> None:
+    found = losses(plate(1.0 + distance), plate(1.0, logit=inf))
+    expected = log(1 + distance / SCALE)
+    assert found.predicted_to_true.item() == pytest.approx(expected, abs=1e-4)
+    assert found.true_to_predicted.item() == pytest.approx(expected, abs=1e-4)
+    assert found.total.item() == pytest.approx(1.5 * expected, abs=2e-4)
+
+
+def test_half_of_an_object_is_accurate_but_not_complete() -> None:
+    """The four columns that are missing are 1 to 4 pixels away."""
+    found = losses(plate(1.0, slice(4, 8)), plate(1.0, logit=inf))
+    assert found.predicted_to_true.item() == pytest.approx(0.0, abs=1e-4)
+    missing = sum(log(1 + column / SIZE / SCALE) for column in (1, 2, 3, 4))
+    assert found.true_to_predicted.item() == pytest.approx(missing / 8, abs=1e-3)
+
+
+def test_too_much_is_complete_but_not_accurate() -> None:
+    found = losses(plate(1.0), plate(1.0, slice(4, 8), logit=inf))
+    assert found.predicted_to_true.item() > 0.3
+    assert found.true_to_predicted.item() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_doubtful_points_count_less() -> None:
+    """The wrong half of the points exists with a probability of a quarter."""
+    predicted = plate(1.0)
+    predicted.mask_logits[0, 0, 4:12, 8:] = -inf
+    wrong = plate(1.06, slice(8, 12), logit=-log(3))
+    both = Views(
+        torch.where(torch.arange(SIZE)[:, None] < 8, predicted.coordinates, wrong.coordinates),
+        torch.maximum(predicted.mask_logits, wrong.mask_logits),
+    )
+    found = losses(both, plate(1.0, logit=inf), seed=1)
+    assert found.predicted_to_true.item() == pytest.approx(
+        0.25 * log(1 + 0.06 / SCALE) / 1.25, 0.05
+    )
+
+
+def test_expected_cost_against_all_outcomes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cost, exists = torch.rand(2, 7, 4, dtype=torch.float64, generator=generator)
+    expected = torch.zeros(7, dtype=torch.float64)
+    for outcome in product([False, True], repeat=4):
+        chance = torch.where(torch.tensor(outcome), exists, 1 - exists).prod(-1)
+        first = outcome.index(True) if any(outcome) else None
+        expected += chance * (log(1 + MISSED / SCALE) if first is None else cost[:, first])
+    assert_close(_expected_cost(cost, exists), expected)
+
+
+def test_gradients_move_points_to_the_surface_and_doubt_those_that_are_far() -> None:
+    predicted = plate(1.01, logit=0.5)
+    predicted.coordinates[0, 0, 4:12, 4:6, 2] = 1.1
+    coordinates = predicted.coordinates.clone().requires_grad_()
+    logits = predicted.mask_logits.clone().requires_grad_()
+    losses(Views(coordinates, logits), plate(1.0, logit=inf)).total.backward()
+    assert coordinates.grad is not None
+    assert logits.grad is not None
+    assert (coordinates.grad[0, 0, 4:12, 4:12, 2] > 0).all()  # nearer to the camera
+    assert (logits.grad[0, 0, 4:12, 4:6] > 0).all()
+    assert (logits.grad[0, 0, 4:12, 7:12] < 0).all()
+    assert not coordinates.grad[0, 1:].any()
+
+
+def test_gradcheck() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shape = (2, 8, 4, 4)
+    depth = (
+        1 + 0.1 * torch.randn(shape, dtype=torch.float64, generator=generator)
+    ).requires_grad_()
+    logits = torch.randn(shape, dtype=torch.float64, generator=generator).requires_grad_()
+    true = views_from_depth(torch.ones(shape, dtype=torch.float64), torch.full(shape, inf).double())
+
+    def total(depth: Tensor, logits: Tensor) -> Tensor:
+        views = views_from_depth(depth, logits)
+        return chamfer_losses(views, true, fixed_cameras(4), np.random.default_rng(0)).total
+
+    assert torch.autograd.gradcheck(total, (depth, logits), eps=1e-7, atol=1e-4)
+
+
+def test_views_of_one_solid_from_two_sides_are_near_each_other() -> None:
+    """The cameras' frames are told apart: seen by view 0 alone, a box's points lie on the box."""
+    solid = box(0.6, 0.4, 0.5)
+    views = cast_views(RayCaster(solid.vertices, solid.faces), fixed_cameras(64))
+    true = Views(*(value[None] for value in views))
+    one_sided = true.mask_logits.clone()
+    one_sided[:, 1:] = -inf
+    found = chamfer_losses(
+        Views(true.coordinates, one_sided), true, fixed_cameras(64), np.random.default_rng(0)
+    )
+    assert found.predicted_to_true < 0.2
+    assert found.true_to_predicted > 0.6
+
+
+def test_the_same_draw_gives_the_same_loss() -> None:
+    predicted, true = plate(1.03, slice(4, 10), logit=0.3), plate(1.0, logit=inf)
+    assert losses(predicted, true, seed=2).total == losses(predicted, true, seed=2).total
+
+
+def test_nothing_predicted_is_finite() -> None:
+    nothing = views_from_depth(torch.ones(1, 8, SIZE, SIZE), torch.full((1, 8, SIZE, SIZE), -9.0))
+    found = losses(nothing, plate(1.0, logit=inf))
+    assert found.total.isfinite()
+    assert found.true_to_predicted.item() == pytest.approx(log(1 + MISSED / SCALE), abs=0.01)
