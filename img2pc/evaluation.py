@@ -23,6 +23,9 @@ from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
 
 BATCH_SIZE = 16
+# Of meshes. With 4,096 points F@1% of the same clouds is a third lower, F@2% 4 points: what lies
+# beside the surface then lies farther from the next point. Lin et al. take 100,000.
+TRUE_POINTS = 32_768
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,7 @@ def _mesh_cases(
         mesh_folder=str(folder),
         mesh_split=split,
         in_order=True,
+        surface_points=TRUE_POINTS,
     )
     count = object_count(settings, limit)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from img2pc.checkpoints import load_weights
 from img2pc.cli import main
 from img2pc.cloud_files import read_cloud
-from img2pc.data.dataset import DataSettings, write_shards
+from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.data.shapes import Shape
 
 from .conftest import ROOT
@@ -390,11 +390,12 @@ def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
     assert "broken.glb" in made.err
     drawn = img2pc(
         *("data", tmp_path / "shards", "--meshes", pack, "--mesh-share", 1, "--size", 32),
-        *("--objects", 1, "--workers", 1),
+        *("--objects", 1, "--workers", 1, "--surface-points", 100),
     )
     assert drawn.code == 0, drawn.err
     (objects,) = (tmp_path / "shards").glob("objects-*")
     assert b"box" in objects.read_bytes()[:2000]
+    assert ShardedDataset(tmp_path / "shards").surface(0).shape == (100, 3)
 
 
 def test_data_of_other_settings_is_not_overwritten(img2pc, shards: Path) -> None:

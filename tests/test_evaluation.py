@@ -106,7 +106,8 @@ def test_meshes_are_pictured_once_each(
         assert case.views is not None
         cloud = fuse(Views(*(values[0] for values in case.views)), fixed_cameras(128))
         scores = compare_clouds(cloud.points.double().numpy(), case.points)
-        assert scores.predicted_to_true < 2
+        assert scores.predicted_to_true < 0.5
+        assert len(case.points) == 32_768
     again = list(list_cases(tmp_path, reconstructor.info, limit=1)[1])
     assert np.array_equal(again[0].crop, listed[0].crop)
 

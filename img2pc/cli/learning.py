@@ -100,6 +100,9 @@ def data(
     novel_views: Annotated[
         int, typer.Option(min=0, help="From random sides, for `train --stage joint`.")
     ] = 0,
+    surface_points: Annotated[
+        int, typer.Option(min=1, help="Of each object, to measure clouds by; training needs none.")
+    ] = 4096,
     workers: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Processes; default: one a core."),
@@ -122,6 +125,7 @@ def data(
         mesh_folder=None if meshes is None else str(meshes.resolve()),
         mesh_split=split,
         mesh_share=mesh_share,
+        surface_points=surface_points,
         novel_views=novel_views,
         novel_size=size // 2,
     )
