@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -41,6 +39,7 @@ from img2pc.images import write_png
 from img2pc.pointclouds import write_ply
 from img2pc.reconstruction import CutOut, Reconstruction, Reconstructor
 from img2pc.views import Views
+from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
 CPU_BATCH, CUDA_BATCH = 8, 64
 Result = TypeVar("Result")
@@ -61,12 +60,6 @@ class BatchSettings:
     points: int | None = None
     batch_size: int | None = None
     colour: bool = True
-
-
-class Stop:
-    """Asks for an end after the pictures at hand. Holds no lock: a signal handler may set it."""
-
-    asked = False
 
 
 @dataclass(frozen=True)
@@ -275,16 +268,14 @@ def _mesh_processes() -> Iterator[MeshWriter]:
     from img2pc.meshing import mesh_to_file
 
     context = multiprocessing.get_context("spawn")
-    # They leave Ctrl-C to this process, and finish what they are at.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
     pools: dict[int, ProcessPoolExecutor] = {}
 
     def write(cloud: PointArrays, path: Path) -> None:
         thread = threading.get_ident()
         if thread not in pools:
-            pools[thread] = ProcessPoolExecutor(1, context, signal.signal, ignore)
+            pools[thread] = ProcessPoolExecutor(1, context, begin_worker)
         try:
-            with _interrupts_blocked():
+            with interrupts_blocked():
                 made = pools[thread].submit(mesh_to_file, cloud, path)
             made.result()
         except BrokenProcessPool as error:
@@ -298,16 +289,3 @@ def _mesh_processes() -> Iterator[MeshWriter]:
     finally:
         for pool in pools.values():
             pool.shutdown()
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process that begins here does not hear Ctrl-C, not even while its Python starts."""
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

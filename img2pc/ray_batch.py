@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from img2pc.batch import BatchSettings, Outcome, Stop, pictures_at_once, run_jobs
+from img2pc.batch import BatchSettings, Outcome, pictures_at_once, run_jobs
 from img2pc.errors import BadInputError
 from img2pc.folders import Job
 from img2pc.meshing import mesh_to_file
 from img2pc.reconstruction import Reconstructor
+from img2pc.workers import Stop
 
 
 def run_on_ray(

@@ -20,8 +20,12 @@ def mesh_or_worse(cloud: PointArrays, path: Path) -> None:
         os._exit(9)
     if path.stem == "refuse":
         raise NotPrintableError("two bodies")
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    path.write_text(f"{len(cloud.points)} {os.getpid()} {ignored} {interrupts_blocked()}")
+    words = (len(cloud.points), os.getpid(), interrupts_ignored(), interrupts_blocked())
+    path.write_text(" ".join(map(str, words)))
+
+
+def interrupts_ignored() -> bool:
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 def interrupts_blocked() -> bool:

@@ -21,7 +21,6 @@ from img2pc import batch
 from img2pc.batch import (
     BatchSettings,
     Outcome,
-    Stop,
     run_batch,
     run_jobs,
     write_failures,
@@ -32,6 +31,7 @@ from img2pc.errors import BadInputError, Img2pcError, NotPrintableError
 from img2pc.folders import Job
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
+from img2pc.workers import Stop
 
 from .in_a_process import interrupts_blocked, mesh_or_worse
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -396,6 +398,36 @@ def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
     (objects,) = (tmp_path / "shards").glob("objects-*")
     assert b"box" in objects.read_bytes()[:2000]
     assert ShardedDataset(tmp_path / "shards").surface(0).shape == (100, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_leaves_whole_shards_and_the_same_command_goes_on(img2pc, tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    # A shell's background jobs ignore SIGINT, and so would this one.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from img2pc.cli import main; main()"
+    )
+    arguments = ["data", str(folder), "--family", "mug", "--size", "16", "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--objects", "2000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        process_group=0,
+    )
+    while process.poll() is None and not list(folder.glob("objects-*")):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    left = sorted(path.name for path in folder.iterdir())
+    assert 1 < len(left) < 30
+    assert all(name.startswith("objects-") for name in left[:-1])
+    assert left[-1] == "settings.json"
+    again = img2pc(*arguments, "--objects", 64)
+    assert again.code == 0, again.err
 
 
 def test_data_of_other_settings_is_not_overwritten(img2pc, shards: Path) -> None:

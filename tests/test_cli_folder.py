@@ -20,8 +20,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from img2pc.batch import Stop
-from img2pc.cli.pictures import _stopped_by_interrupt
 from img2pc.cloud_files import read_cloud
 from img2pc.mesh_files import read_mesh
 
@@ -647,29 +645,3 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
     skipped = [name for name, status in statuses(again).items() if status == "skipped"]
     assert len(skipped) == len(left)
     assert files_in(clouds) == sorted({*left, *THREE, "299.ply"})
-
-
-def test_ctrl_c_asks_and_the_second_one_interrupts() -> None:
-    """Never as an exception at first: a lock held at that moment would be held for ever."""
-    stop, before = Stop(), signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with _stopped_by_interrupt(stop):
-            signal.raise_signal(signal.SIGINT)
-            assert stop.asked
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_ctrl_c_stays_ignored_where_it_is() -> None:
-    """As by a shell's background jobs."""
-    stop, before = Stop(), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with _stopped_by_interrupt(stop):
-            signal.raise_signal(signal.SIGINT)
-        assert not stop.asked
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from img2pc.data.solids import Solid
 from img2pc.errors import BadInputError
 from img2pc.fusion import fuse
 from img2pc.views import Views
+from img2pc.workers import Stop
 
 from .conftest import SHARD_SETTINGS
 
@@ -316,6 +318,19 @@ def test_a_folder_without_shards_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInputError, match="cannot write"):
         next(write_shards(tmp_path / "file" / "data", SHARD_SETTINGS, 1, workers=1))
+
+
+def test_a_stop_is_heard_between_shards(tmp_path: Path) -> None:
+    stop = Stop()
+    with patch.object(dataset, "SHARD_OBJECTS", 2):
+        done = []
+        for now in write_shards(tmp_path, SHARD_SETTINGS, 20, 1, stop):
+            done.append(now)
+            stop.asked = now > 0
+        assert done == [0, 2]
+        left = len(list(tmp_path.glob("objects-*")))
+        assert 1 <= left < 5
+        assert next(write_shards(tmp_path, SHARD_SETTINGS, 20, 1)) == 2 * left
 
 
 def test_live_workers_share_the_objects_among_them() -> None:

@@ -111,6 +111,7 @@ def data(
     """Render shapes to pictures and true views, kept in memory-mapped shards."""
     from img2pc.data.dataset import DataSettings, default_workers, write_shards
     from img2pc.data.families import FAMILIES
+    from img2pc.workers import Stop, stopped_by_interrupt
 
     if unknown := set(family or ()) - set(FAMILIES):
         raise typer.BadParameter(
@@ -129,11 +130,14 @@ def data(
         novel_views=novel_views,
         novel_size=size // 2,
     )
-    with ProgressBar("objects", objects) as advance:
+    stop, count = Stop(), workers or default_workers()
+    with ProgressBar("objects", objects) as advance, stopped_by_interrupt(stop):
         done = 0
-        for now in write_shards(folder, settings, objects, workers or default_workers()):
-            advance(now - done)
+        for now in write_shards(folder, settings, objects, count, stop):
+            advance(now - done, "stopping" if stop.asked else "")
             done = now
+    if stop.asked and done < objects:
+        raise KeyboardInterrupt
     print(f"{folder}\t{done} objects")
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import signal
 import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
@@ -33,9 +32,10 @@ from img2pc.cli.options import (
 from img2pc.errors import BadInputError, BatchError
 
 if TYPE_CHECKING:
-    from img2pc.batch import BatchSettings, Outcome, Stop
+    from img2pc.batch import BatchSettings, Outcome
     from img2pc.cloud_files import PointArrays
     from img2pc.folders import Job, Listing
+    from img2pc.workers import Stop
 
 
 @app.command()
@@ -118,8 +118,9 @@ def reconstruct(
         job = _job(image, output, suffix, preview, save_mask)
         _reconstruct_one(job, background, mask, points, colour, weights, device, as_json)
         return
-    from img2pc.batch import BatchSettings, Stop
+    from img2pc.batch import BatchSettings
     from img2pc.folders import Targets, list_jobs
+    from img2pc.workers import Stop
 
     if str(output) == "-" or mask is not None:
         raise typer.BadParameter("a folder goes to a folder, and has no one --mask")
@@ -269,6 +270,7 @@ def _reconstruct_all(
         BatchError: some failed.
     """
     from img2pc.batch import Outcome
+    from img2pc.workers import stopped_by_interrupt
 
     pending = {job.picture for job in todo}
     every = [
@@ -285,33 +287,12 @@ def _reconstruct_all(
     for outcome in every:
         _show(outcome, as_json)
     bar = ProgressBar("reconstruct", len(todo), quiet=quiet)
-    with bar as advance, closing(outcomes), _stopped_by_interrupt(stop):
+    with bar as advance, closing(outcomes), stopped_by_interrupt(stop):
         for outcome in outcomes:
             every.append(outcome)
             _show(outcome, as_json)
             advance(1, "stopping" if stop.asked else "")
     _conclude(every, failures, stop.asked, quiet)
-
-
-@contextmanager
-def _stopped_by_interrupt(stop: Stop) -> Iterator[None]:
-    """Ctrl-C asks for the end; again, it interrupts as ever.
-
-    As an exception it could come where this thread holds what the others wait for (in
-    `concurrent.futures.wait`, say), and none would ever end.
-    """
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: object) -> None:
-        stop.asked = True
-        signal.signal(signal.SIGINT, before)
-
-    if before != signal.SIG_IGN:  # as for a shell's background jobs
-        signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

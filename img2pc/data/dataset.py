@@ -41,6 +41,7 @@ from img2pc.errors import BadInputError, Img2pcError
 from img2pc.files import written_atomically
 from img2pc.generator import GeneratorConfig
 from img2pc.views import Views, views_from_depth
+from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
 SHARD_OBJECTS = 64
 _STORED = ("pictures", "quarter_turns", "depth", "surface")
@@ -277,10 +278,13 @@ def object_count(settings: DataSettings, objects: int | None) -> int:
     return 10_000 if objects is None else objects
 
 
-def write_shards(folder: Path, settings: DataSettings, objects: int, workers: int) -> Iterator[int]:
+def write_shards(
+    folder: Path, settings: DataSettings, objects: int, workers: int, stop: Stop | None = None
+) -> Iterator[int]:
     """Render objects into shards, skipping those that exist; yields objects done, shard by shard.
 
-    A shard appears only when it is whole, so an interrupted run goes on where it stopped.
+    A shard appears only when it is whole, so an interrupted run goes on where it stopped. `stop`
+    ends it after the shards at hand.
 
     Raises:
         BadInputError: the folder holds a data set with other settings, or cannot be written.
@@ -298,21 +302,23 @@ def write_shards(folder: Path, settings: DataSettings, objects: int, workers: in
     ]
     done = objects - sum(min(SHARD_OBJECTS, objects - start) for start in missing)
     yield done
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = {
-            pool.submit(
-                _write_shard, folder, settings, start, min(objects, start + SHARD_OBJECTS)
-            ): start
-            for start in missing
-        }
+    with ProcessPoolExecutor(workers, get_context("spawn"), begin_worker) as pool:
+        with interrupts_blocked():
+            jobs = {
+                pool.submit(
+                    _write_shard, folder, settings, start, min(objects, start + SHARD_OBJECTS)
+                ): start
+                for start in missing
+            }
         try:
             for job in as_completed(jobs):
                 job.result()
                 done += min(SHARD_OBJECTS, objects - jobs[job])
                 yield done
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                if stop is not None and stop.asked:
+                    break
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _keep_settings(folder: Path, settings: DataSettings) -> None:

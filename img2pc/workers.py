@@ -1,0 +1,66 @@
+"""Ending in good order: Ctrl-C as a request, and processes that leave it to the one they serve."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+
+
+class Stop:
+    """Asks for an end after the work at hand. Holds no lock: a signal handler may set it."""
+
+    asked = False
+
+
+@contextmanager
+def stopped_by_interrupt(stop: Stop) -> Iterator[None]:
+    """Ctrl-C asks for the end; again, it interrupts as ever.
+
+    As an exception it could come where this thread holds what the others wait for (in
+    `concurrent.futures.wait`, say), and none would ever end.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: object) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, before)
+
+    if before != signal.SIG_IGN:  # as for a shell's background jobs
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """A process that begins here does not hear Ctrl-C, not even while its Python starts."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def begin_worker() -> None:
+    """What a worker process does first: finish what it is at whatever Ctrl-C says, but end with
+    its parent, however that ends. Left alone it would wait for ever for more to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

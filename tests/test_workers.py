@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from img2pc.workers import Stop, begin_worker, interrupts_blocked, stopped_by_interrupt
+
+from .conftest import ROOT
+from .in_a_process import interrupts_ignored
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def test_ctrl_c_asks_and_the_second_one_interrupts() -> None:
+    """Never as an exception at first: a lock held at that moment would be held for ever."""
+    stop, before = Stop(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with stopped_by_interrupt(stop):
+            signal.raise_signal(signal.SIGINT)
+            assert stop.asked
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_stays_ignored_where_it_is() -> None:
+    """As by a shell's background jobs."""
+    stop, before = Stop(), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stopped_by_interrupt(stop):
+            signal.raise_signal(signal.SIGINT)
+        assert not stop.asked
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_workers_leave_interrupts_to_their_parent() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn"), begin_worker) as pool:
+        assert pool.submit(interrupts_ignored).result()
+
+
+def test_a_process_that_begins_in_the_block_hears_no_interrupt() -> None:
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with interrupts_blocked():
+        inside = subprocess.check_output([sys.executable, "-c", code], text=True)
+    outside = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert (inside.strip(), outside.strip()) == ("True", "False")
+
+
+def test_workers_end_with_their_parent_however_it_ends() -> None:
+    code = (
+        "import os, signal\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from img2pc.workers import begin_worker\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), begin_worker)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # It holds the pipes, which are read to their end.
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert int(ran.stdout) > 0
