@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from numpy import ndarray
+from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -41,26 +40,26 @@ class ChamferLosses:
 
 
 def chamfer_losses(
-    predicted: Views, true: Views, cameras: OrthographicCameras, rng: np.random.Generator
+    predicted: Views, true: Views, cameras: OrthographicCameras, generator: torch.Generator
 ) -> ChamferLosses:
-    """Mean log(1 + distance / SCALE) to the nearest point, both ways, of points drawn by `rng`.
+    """Mean log(1 + distance / SCALE) to the nearest point, both ways, of points drawn at random.
 
     A pixel is a point that exists with the probability of its mask. Predicted to true is a mean
     over the points expected to exist; true to predicted the expected distance to the nearest point
     that exists, a mean over the surface that cameras see. The logarithm has what is nearly right
     put right before what is hopeless.
 
-    Differentiable in the prediction.
+    Differentiable in the prediction. The generator is of its device.
     Source: Fan, Su and Guibas 2017, sec. 4.1 (Chamfer distance); the probabilities are ours.
     """
-    points, probability = _draw_points(predicted, cameras, rng)
-    surface, _ = _draw_points(true, cameras, rng)
+    points, probability = _draw_points(predicted, cameras, generator)
+    surface, _ = _draw_points(true, cameras, generator)
     items = torch.arange(len(points), device=points.device)[:, None, None]
     nearest = surface[items, _nearest(points[:, :_QUERIES], surface, 1)].squeeze(2)
     cost, exists = _cost(points[:, :_QUERIES] - nearest), probability[:, :_QUERIES]
     accuracy = ((cost * exists).sum(1) / exists.sum(1)).mean()
 
-    parts = _parts(surface, rng)
+    parts = _parts(surface, generator)
     around = _nearest(parts, points, _NEIGHBOURS)
     cost, exists = _cost(points[items, around] - parts[:, :, None]), probability[items, around]
     completeness = _expected_cost(cost, exists).mean()
@@ -84,18 +83,14 @@ def _expected_cost(
 
 
 def _draw_points(
-    views: Views, cameras: OrthographicCameras, rng: np.random.Generator
+    views: Views, cameras: OrthographicCameras, generator: torch.Generator
 ) -> tuple[Float[Tensor, "batch chosen 3"], Float[Tensor, "batch chosen"]]:
     """Points of pixels that are not unlikely, in the object frame, and their probabilities.
 
     Differentiable in the views. All points would take several times as long.
     """
     logits = views.mask_logits.flatten(1)
-    pixels = []
-    for each in logits.detach().cpu().numpy():
-        likely = np.flatnonzero(each > _UNLIKELY_LOGIT)
-        pixels.append(_sample(likely if len(likely) else np.arange(len(each)), _POINTS, rng))
-    chosen = torch.from_numpy(np.stack(pixels)).to(logits.device)
+    chosen = _sample(logits.detach() > _UNLIKELY_LOGIT, _POINTS, generator)
     planes = views.coordinates.movedim(-1, 1).flatten(2)
     in_camera = planes.gather(2, chosen[:, None].expand(-1, 3, -1)).mT
     object_from_camera = cameras.to(in_camera).object_from_camera
@@ -105,18 +100,17 @@ def _draw_points(
 
 
 def _parts(
-    surface: Float[Tensor, "batch chosen 3"], rng: np.random.Generator
+    surface: Float[Tensor, "batch chosen 3"], generator: torch.Generator
 ) -> Float[Tensor, "batch part 3"]:
     """Points of the surface, alike in number wherever the area is.
 
     What many cameras see, and straight on, has more pixels: one for each cell of a grid.
     """
-    parts = []
-    for points in surface.cpu().numpy():
-        x, y, z = np.floor(points / _CELL).astype(np.int64).T
-        _, one_each = np.unique((x * 512 + y) * 512 + z, return_index=True)
-        parts.append(points[_sample(one_each, _PARTS, rng)])
-    return torch.from_numpy(np.stack(parts)).to(surface)
+    x, y, z = (surface / _CELL).floor().long().unbind(-1)
+    cells, order = ((x * 512 + y) * 512 + z).sort(1)
+    starts = cells.diff(dim=1, prepend=cells[:, :1] - 1) != 0
+    chosen = order.gather(1, _sample(starts, _PARTS, generator))
+    return surface.gather(1, chosen[..., None].expand(-1, -1, 3))
 
 
 def _nearest(
@@ -136,6 +130,11 @@ def _nearest(
     return torch.stack(found)
 
 
-def _sample(values: ndarray, count: int, rng: np.random.Generator) -> ndarray:
-    """`count` of the values, each as often as the others."""
-    return values[np.resize(rng.permutation(len(values)), count)]
+def _sample(
+    eligible: Bool[Tensor, "batch item"], count: int, generator: torch.Generator
+) -> Int64[Tensor, "batch {count}"]:
+    """`count` of the eligible items of each row, each as often as the others."""
+    lots = torch.rand(eligible.shape, generator=generator, device=eligible.device)
+    drawn = lots.masked_fill_(~eligible, -1.0).topk(min(count, lots.shape[1])).indices
+    number = eligible.sum(1, keepdim=True).clamp(1, drawn.shape[1])
+    return drawn.gather(1, torch.arange(count, device=lots.device) % number)

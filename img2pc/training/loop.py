@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any
 
 import lightning_fabric
-import numpy as np
 import torch
 from jaxtyping import Float
 
@@ -149,6 +148,7 @@ def train(
     hashes = tuple(dict.fromkeys((*before.data, *hashes)))
     batches = _batches(data, settings, step, fabric)
     samples_a_step = settings.batch_size * fabric.world_size
+    draws = torch.Generator(fabric.device)
 
     def save() -> None:
         if not fabric.is_global_zero:
@@ -192,9 +192,10 @@ def train(
             if settings.stage == "joint":
                 total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
             elif settings.stage == "chamfer":
-                rng = np.random.default_rng([settings.seed, step, fabric.global_rank])
+                number = step * fabric.world_size + fabric.global_rank
+                draws.manual_seed(settings.seed * 1_000_003 + number)
                 cameras = fixed_cameras(true.depth.shape[-1])
-                chamfer = chamfer_losses(predicted, true, cameras, rng)
+                chamfer = chamfer_losses(predicted, true, cameras, draws)
                 total = total + settings.chamfer_weight * chamfer.total
             fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
