@@ -18,9 +18,6 @@ from img2pc.cameras import OrthographicCameras
 from img2pc.views import Views
 
 SCALE = 0.02  # object units
-# Clouds have more points that are wrong than surface that is missed (F@2%: precision 0.55, recall
-# 0.75), so that precision is worth about twice as much to the F-score.
-COMPLETENESS_WEIGHT = 0.5
 MISSED = 0.2  # how far a part of the surface counts as being from a cloud with no point near it
 _POINTS = 8192
 _QUERIES = 4096
@@ -40,7 +37,11 @@ class ChamferLosses:
 
 
 def chamfer_losses(
-    predicted: Views, true: Views, cameras: OrthographicCameras, generator: torch.Generator
+    predicted: Views,
+    true: Views,
+    cameras: OrthographicCameras,
+    generator: torch.Generator,
+    completeness_weight: float = 1.0,
 ) -> ChamferLosses:
     """Mean log(1 + distance / SCALE) to the nearest point, both ways, of points drawn at random.
 
@@ -48,6 +49,9 @@ def chamfer_losses(
     over the points expected to exist; true to predicted the expected distance to the nearest point
     that exists, a mean over the surface that cameras see. The logarithm has what is nearly right
     put right before what is hopeless.
+
+    `completeness_weight` is that of true to predicted: less of it costs thin legs, and buys
+    precision.
 
     Differentiable in the prediction. The generator is of its device.
     Source: Fan, Su and Guibas 2017, sec. 4.1 (Chamfer distance); the probabilities are ours.
@@ -63,7 +67,7 @@ def chamfer_losses(
     around = _nearest(parts, points, _NEIGHBOURS)
     cost, exists = _cost(points[items, around] - parts[:, :, None]), probability[items, around]
     completeness = _expected_cost(cost, exists).mean()
-    total = accuracy + COMPLETENESS_WEIGHT * completeness
+    total = accuracy + completeness_weight * completeness
     return ChamferLosses(total, accuracy.detach(), completeness.detach())
 
 

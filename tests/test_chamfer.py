@@ -40,7 +40,14 @@ def test_a_distance_counts_by_its_logarithm_both_ways(distance: float) -> None:
     expected = log(1 + distance / SCALE)
     assert found.predicted_to_true.item() == pytest.approx(expected, abs=1e-4)
     assert found.true_to_predicted.item() == pytest.approx(expected, abs=1e-4)
-    assert found.total.item() == pytest.approx(1.5 * expected, abs=2e-4)
+    assert found.total.item() == pytest.approx(2 * expected, abs=2e-4)
+
+
+def test_completeness_can_count_less() -> None:
+    predicted, true = plate(1.01, slice(4, 8)), plate(1.0, logit=inf)
+    found = chamfer_losses(predicted, true, CAMERAS, torch.Generator().manual_seed(0), 0.25)
+    expected = found.predicted_to_true + 0.25 * found.true_to_predicted
+    assert_close(found.total.detach(), expected)
 
 
 def test_half_of_an_object_is_accurate_but_not_complete() -> None:

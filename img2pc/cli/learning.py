@@ -196,6 +196,14 @@ def train(
         ),
     ] = "views",
     renderer: Annotated[Renderer, typer.Option(help="Of the joint stage.")] = "soft",
+    completeness_weight: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Of the chamfer stage: what it counts that the surface has points, where 1 is "
+            "that points are on it.",
+        ),
+    ] = 1.0,
     accelerator: Annotated[
         str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
     ] = "auto",
@@ -229,6 +237,7 @@ def train(
         seed=seed,
         stage=stage,
         renderer=renderer,
+        completeness_weight=completeness_weight,
         workers=workers,
         accelerator=accelerator,
         devices=devices,

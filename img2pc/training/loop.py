@@ -78,6 +78,7 @@ class TrainingSettings:
     renderer: Renderer = "soft"
     novel_weight: float = 1.0
     chamfer_weight: float = 1.0
+    completeness_weight: float = 1.0
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
@@ -195,7 +196,9 @@ def train(
                 number = step * fabric.world_size + fabric.global_rank
                 draws.manual_seed(settings.seed * 1_000_003 + number)
                 cameras = fixed_cameras(true.depth.shape[-1])
-                chamfer = chamfer_losses(predicted, true, cameras, draws)
+                chamfer = chamfer_losses(
+                    predicted, true, cameras, draws, settings.completeness_weight
+                )
                 total = total + settings.chamfer_weight * chamfer.total
             fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
