@@ -6,9 +6,9 @@ lie on the surface, whichever ray they came by.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
@@ -81,7 +81,7 @@ def _expected_cost(
     """What the first neighbour that exists is expected to cost, or that there is none."""
     none_so_far = torch.cumprod(1 - exists, -1)
     none_nearer = torch.cat([torch.ones_like(exists[..., :1]), none_so_far[..., :-1]], -1)
-    missed = np.log1p(MISSED / SCALE).item() * none_so_far[..., -1]
+    missed = math.log1p(MISSED / SCALE) * none_so_far[..., -1]
     expected: Tensor = (cost * exists * none_nearer).sum(-1) + missed
     return expected
 

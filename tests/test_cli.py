@@ -24,6 +24,14 @@ from img2pc.data.shapes import Shape
 
 from .conftest import ROOT
 
+# The command line in a process of its own that Ctrl-C reaches: a shell's background jobs ignore it.
+INTERRUPTIBLE = [
+    *(sys.executable, "-c"),
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from img2pc.cli import main; main()",
+]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
 
 class Ran:
     """What a command left: exit code, standard output and standard error."""
@@ -52,7 +60,7 @@ def img2pc_process(*arguments: object) -> Ran:
         [sys.executable, "-c", "from img2pc.cli import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
@@ -403,17 +411,12 @@ def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_leaves_whole_shards_and_the_same_command_goes_on(img2pc, tmp_path: Path) -> None:
     folder = tmp_path / "shards"
-    # A shell's background jobs ignore SIGINT, and so would this one.
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from img2pc.cli import main; main()"
-    )
     arguments = ["data", str(folder), "--family", "mug", "--size", "16", "--workers", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments, "--objects", "2000"],
+        [*INTERRUPTIBLE, *arguments, "--objects", "2000"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         process_group=0,
     )
     while process.poll() is None and not list(folder.glob("objects-*")):

@@ -26,7 +26,7 @@ from img2pc.mesh_files import read_mesh
 from . import test_cli
 from .conftest import ROOT
 from .in_a_process import mesh_or_worse
-from .test_cli import Ran
+from .test_cli import ENVIRONMENT, INTERRUPTIBLE, Ran
 
 img2pc = test_cli.img2pc  # the fixture
 Run = Callable[..., Ran]
@@ -600,17 +600,10 @@ def test_on_a_terminal_a_bar_moves_and_results_still_go_to_stdout(
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-
 
 def command(photos: Path, clouds: Path, weights: Path, *options: str) -> list[str]:
-    # A shell's background jobs ignore SIGINT, and so would this one.
-    code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from img2pc.cli import main; main()"
-    )
     arguments = ["reconstruct", str(photos), "-o", str(clouds), "--weights", str(weights)]
-    return [sys.executable, "-c", code, *arguments, *options]
+    return [*INTERRUPTIBLE, *arguments, *options]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

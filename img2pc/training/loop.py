@@ -149,7 +149,6 @@ def train(
     hashes = tuple(dict.fromkeys((*before.data, *hashes)))
     batches = _batches(data, settings, step, fabric)
     samples_a_step = settings.batch_size * fabric.world_size
-    draws = torch.Generator(fabric.device)
 
     def save() -> None:
         if not fabric.is_global_zero:
@@ -193,13 +192,10 @@ def train(
             if settings.stage == "joint":
                 total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
             elif settings.stage == "chamfer":
-                number = step * fabric.world_size + fabric.global_rank
-                draws.manual_seed(settings.seed * 1_000_003 + number)
-                cameras = fixed_cameras(true.depth.shape[-1])
-                chamfer = chamfer_losses(
-                    predicted, true, cameras, draws, settings.completeness_weight
+                draw = step * fabric.world_size + fabric.global_rank
+                total = total + settings.chamfer_weight * _chamfer_loss(
+                    predicted, true, settings, draw
                 )
-                total = total + settings.chamfer_weight * chamfer.total
             fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
             for optimiser in optimisers:
@@ -243,6 +239,15 @@ def _novel_loss(
         points.flatten(-3, -2), thinned.mask_logits.flatten(-3), cameras, settings.renderer
     )
     return rendered_losses(rendered, true, settings.coordinate_weight).total
+
+
+def _chamfer_loss(
+    predicted: Views, true: Views, settings: TrainingSettings, draw: int
+) -> Float[torch.Tensor, ""]:
+    """How far the points are from the true surface and it from them; other points each draw."""
+    generator = torch.Generator(true.depth.device).manual_seed(settings.seed * 1_000_003 + draw)
+    cameras, weight = fixed_cameras(true.depth.shape[-1]), settings.completeness_weight
+    return chamfer_losses(predicted, true, cameras, generator, weight).total
 
 
 def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
