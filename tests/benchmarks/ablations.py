@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -263,7 +264,7 @@ def measured(weights: Path, folder: Path, limit: int | None, spoil: bool) -> lis
     if spoil:
         lots = torch.Generator().manual_seed(0)
         cases = (
-            replace(case, crop=spoiled(torch.from_numpy(case.crop)[None], lots)[0].numpy())
+            replace(case, crop=spoiled(torch.from_numpy(case.crop.copy())[None], lots)[0].numpy())
             for case in cases
         )
     results = evaluate({"generator": generator_method(reconstructor)}, cases)
@@ -279,7 +280,7 @@ def table(scores: dict[str, dict[str, list[float | None]]]) -> str:
         cells = []
         for name in sets:
             row = each.get(name)
-            values = [f"{100 * (row[column] or 0):.2f}" for column in columns] if row else []
+            values = [f"{row[column]:.2f}" for column in columns] if row else []
             overlap = "" if row is None or row[0] is None else f"{row[0]:.3f}: "
             cells.append(overlap + " / ".join(values))
         lines.append(f"| {run_name} | {' | '.join(cells)} |")
@@ -314,8 +315,11 @@ def main() -> None:
                 muon_learning_rate=0.005,
             )
             weights, scores = folder / "weights.safetensors", folder / "scores.json"
-            if not weights.exists():
+            if not scores.exists():
                 run(variant, arguments.data, folder, settings, arguments.weights)
+                seen = load_weights(weights)[1].samples - load_weights(arguments.weights)[1].samples
+                if seen < settings.batch_size * arguments.steps:
+                    sys.exit(f"{folder} was stopped before its end; run this again to go on")
             known = json.loads(scores.read_text()) if scores.exists() else {}
             for name, (measured_on, spoil) in sets.items():
                 if name not in known:
