@@ -35,6 +35,7 @@ from img2pc.checkpoints import load_weights
 from img2pc.data.dataset import Batch, DataSettings, ShardedDataset, _draw_shape
 from img2pc.data.pictures import PhotographSettings
 from img2pc.evaluation import SUMMARY_COLUMNS, evaluate, generator_method, list_cases, summarise
+from img2pc.files import written_atomically
 from img2pc.images import network_input
 from img2pc.losses import ViewLosses, view_losses
 from img2pc.reconstruction import Reconstructor
@@ -59,9 +60,8 @@ def with_edges(predicted: Views, true: Views, coordinate_weight: float) -> ViewL
     error = functional.binary_cross_entropy_with_logits(
         predicted.mask_logits, seen, reduction="none"
     )
-    plain = functional.binary_cross_entropy_with_logits(predicted.mask_logits, seen)
     mask = (error * weight).sum() / weight.sum()
-    return ViewLosses(losses.total - plain + mask, mask.detach(), losses.coordinates)
+    return ViewLosses(losses.total - error.mean() + mask, mask.detach(), losses.coordinates)
 
 
 def with_overlap(predicted: Views, true: Views, coordinate_weight: float) -> ViewLosses:
@@ -199,9 +199,10 @@ class Chosen(ShardedDataset):
             turns = rng.permutation(4)[: self.pictures_per_object]
             # They differ where the first shape drawn could not be pictured.
             if np.array_equal(turns, shard["quarter_turns"][row].numpy()):
-                ranges = PhotographSettings()
-                elevation = rng.uniform(*ranges.elevation_degrees)
-                return elevation / 60, rng.uniform(*ranges.field_of_view_degrees) / 50
+                drawn_from = PhotographSettings()
+                ranges = drawn_from.elevation_degrees, drawn_from.field_of_view_degrees
+                elevation, field = (rng.uniform(*each) / np.ptp(each) for each in ranges)
+                return elevation, field
         return np.nan, np.nan
 
 
@@ -315,16 +316,17 @@ def main() -> None:
                 muon_learning_rate=0.005,
             )
             weights, scores = folder / "weights.safetensors", folder / "scores.json"
-            if not scores.exists():
+            known = json.loads(scores.read_text()) if scores.exists() else {}
+            if not known:
                 run(variant, arguments.data, folder, settings, arguments.weights)
                 seen = load_weights(weights)[1].samples - load_weights(arguments.weights)[1].samples
                 if seen < settings.batch_size * arguments.steps:
                     sys.exit(f"{folder} was stopped before its end; run this again to go on")
-            known = json.loads(scores.read_text()) if scores.exists() else {}
             for name, (measured_on, spoil) in sets.items():
                 if name not in known:
                     known[name] = measured(weights, measured_on, arguments.limit, spoil)
-            scores.write_text(json.dumps(known))
+            with written_atomically(scores) as temporary:
+                temporary.write_text(json.dumps(known))
             print(variant, seed, known, flush=True)
     kept = sorted(arguments.out.glob("*/scores.json"))
     print(table({path.parent.name: json.loads(path.read_text()) for path in kept}))
