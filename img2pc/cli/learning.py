@@ -204,6 +204,15 @@ def train(
             "that points are on it.",
         ),
     ] = 1.0,
+    augmentation_share: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of pictures that get a floor's shadow, a ragged cut-out, a bent crop or a low "
+            "resolution: each of the four.",
+        ),
+    ] = 0.2,
     accelerator: Annotated[
         str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
     ] = "auto",
@@ -238,6 +247,7 @@ def train(
         stage=stage,
         renderer=renderer,
         completeness_weight=completeness_weight,
+        augmentation_share=augmentation_share,
         workers=workers,
         accelerator=accelerator,
         devices=devices,

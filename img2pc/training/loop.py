@@ -19,7 +19,7 @@ from typing import Any
 
 import lightning_fabric
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from img2pc.cameras import fixed_cameras
 from img2pc.chamfer import chamfer_losses
@@ -40,6 +40,7 @@ from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
 from img2pc.losses import mask_iou, rendered_losses, view_losses
 from img2pc.pseudo_renderer import render
+from img2pc.training.augmentation import augmented
 from img2pc.training.muon import Muon
 from img2pc.views import Views
 
@@ -58,6 +59,7 @@ class TrainingSettings:
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
             fused points look like from novel viewpoints, through a pseudo-renderer (stage 2);
             "chamfer" also how far they are from the true surface, and it from them.
+        augmentation_share: of pictures that get each of the faults of `augmentation`.
         precision: of Lightning Fabric; "auto" is bf16-mixed where the hardware has it.
         compiled: by torch.compile; where there is no compiler the run warns and does without.
         rescan_minutes: how often to look for new shards, which `img2pc data` may be writing; the
@@ -79,6 +81,7 @@ class TrainingSettings:
     novel_weight: float = 1.0
     chamfer_weight: float = 1.0
     completeness_weight: float = 1.0
+    augmentation_share: float = 0.2
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
@@ -185,14 +188,15 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * _schedule(share, settings.warm_up_share)
             batch = next(batches).to(fabric.device)
-            predicted = model(network_input(batch.pictures()))
+            draw = step * fabric.world_size + fabric.global_rank
+            pictures = _augmented(batch.pictures(), settings, draw)
+            predicted = model(network_input(pictures))
             true = batch.views()
             losses = view_losses(predicted, true, settings.coordinate_weight)
             total = losses.total
             if settings.stage == "joint":
                 total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
             elif settings.stage == "chamfer":
-                draw = step * fabric.world_size + fabric.global_rank
                 total = total + settings.chamfer_weight * _chamfer_loss(
                     predicted, true, settings, draw
                 )
@@ -221,6 +225,13 @@ def train(
                 saved = time.monotonic()
     save()
     return weights_path
+
+
+def _augmented(
+    crops: UInt8[torch.Tensor, "batch size size 4"], settings: TrainingSettings, draw: int
+) -> UInt8[torch.Tensor, "batch size size 4"]:
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + draw)
+    return augmented(crops, generator, settings.augmentation_share)
 
 
 def _novel_loss(

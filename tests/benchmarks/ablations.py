@@ -8,8 +8,8 @@ all that is there is printed.
 
 Variants: `as it is`; `edges` (mask loss five-fold within two pixels of the true outline); `overlap`
 (half the soft IoU loss added); `slopes` (L1 of the depth's differences between neighbours added);
-`pictures` (spoiled: ragged masks, contact shadows, lens distortion, low resolution); `camera` (the
-tokens also estimate elevation, field of view and the box); `no meshes`; `no anything`.
+`augmented` (a fifth of the pictures with each fault of `img2pc.training.augmentation`); `camera`
+(the tokens also estimate elevation, field of view and the box); `no meshes`; `no anything`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from numpy import ndarray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,16 +38,17 @@ from img2pc.data.dataset import Batch, DataSettings, ShardedDataset, _draw_shape
 from img2pc.data.pictures import PhotographSettings
 from img2pc.evaluation import SUMMARY_COLUMNS, evaluate, generator_method, list_cases, summarise
 from img2pc.files import written_atomically
-from img2pc.images import network_input
 from img2pc.losses import ViewLosses, view_losses
 from img2pc.reconstruction import Reconstructor
 from img2pc.training import loop
+from img2pc.training.augmentation import augmented
 from img2pc.training.loop import TrainingSettings, train
 from img2pc.views import Views
 
 EDGE_PIXELS, EDGE_FACTOR = 2, 5.0
 OVERLAP_WEIGHT, SLOPE_WEIGHT, CAMERA_WEIGHT = 0.5, 10.0, 0.1
 JUMP = 0.03  # between neighbours: another surface
+SPOILED_SHARE = 0.35  # of the pictures of --spoiled have each of the four faults
 
 
 # --- Losses ---------------------------------------------------------------------------------------
@@ -91,59 +94,12 @@ VARIANTS = (
     "edges",
     "overlap",
     "slopes",
-    "pictures",
+    "augmented",
     "camera",
     "no meshes",
     "no anything",
 )
 LOSSES = {"edges": with_edges, "overlap": with_overlap, "slopes": with_slopes}
-
-
-# --- Pictures -------------------------------------------------------------------------------------
-
-
-def spoiled(crops: Tensor, generator: torch.Generator, share: float = 0.35) -> Tensor:
-    """RGBA crops, each with some of: lens distortion, low resolution, a shadow, a ragged mask."""
-    done = [
-        _spoiled_one(crop.permute(2, 0, 1).float() / 255, generator, share) for crop in crops.cpu()
-    ]
-    return (torch.stack(done).clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def _spoiled_one(crop: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    distort, coarsen, shade, ragged = (torch.rand(4, generator=generator) < share).tolist()
-    size = crop.shape[-1]
-
-    def draw(low: float, high: float) -> float:
-        return low + (high - low) * float(torch.rand((), generator=generator))
-
-    x = torch.linspace(-1, 1, size)
-    grid = torch.stack(torch.meshgrid(x, x, indexing="xy"), -1)
-    if distort:
-        bent = grid * (1 + draw(-0.12, 0.12) * (grid.square().sum(-1, keepdim=True) - 1) / 2)
-        crop = functional.grid_sample(crop[None], bent[None], align_corners=True)[0]
-    if coarsen:
-        resize = partial(functional.interpolate, mode="bilinear", align_corners=False)
-        crop = resize(resize(crop[None], size=int(draw(40, 96))), size=size)[0]
-    if shade:
-        rows, columns = (crop[3] > 0.5).nonzero(as_tuple=True)
-        if len(rows):
-            foot = 2 * rows.max() / size - 1
-            middle = columns.min() + columns.max()
-            half = (columns.max() - columns.min()) / size
-            across = (grid[..., 0] - middle / size + 1) / (half * draw(0.7, 1.1) + 1e-6)
-            down = (grid[..., 1] - foot + 0.02) / draw(0.03, 0.12)
-            shadow = (1.2 - across.square() - down.square()).clamp(0, 1) * draw(0.3, 1)
-            shadow = shadow * (1 - crop[3])
-            # The floor in shadow is left in the cut-out, as dark as it is opaque.
-            crop[:3] = crop[:3] * (1 - shadow) + draw(0.05, 0.5) * shadow
-            crop[3] = torch.maximum(crop[3], shadow)
-    if ragged:
-        noise = torch.randn(1, 1, int(draw(6, 24)), int(draw(6, 24)), generator=generator)
-        noise = functional.interpolate(noise, size=(size, size), mode="bicubic")[0, 0]
-        around = functional.avg_pool2d(crop[None, 3:], 7, 1, 3)[0, 0]
-        crop[3] = ((around - 0.5 + draw(0.1, 0.25) * noise) * 8 + 0.5).clamp(0, 1)
-    return crop
 
 
 # --- Shapes ---------------------------------------------------------------------------------------
@@ -223,9 +179,6 @@ def run(variant: str, folder: Path, out: Path, settings: TrainingSettings, start
 
         if variant in LOSSES:
             change("view_losses", LOSSES[variant])
-        if variant == "pictures":
-            lots = torch.Generator().manual_seed(settings.seed)
-            change("network_input", lambda crops: network_input(spoiled(crops, lots)))
         if variant == "camera":
             estimate_cameras(change, data, config.token_width, settings.seed)
         train(out, data, config, settings, start)
@@ -264,12 +217,16 @@ def measured(weights: Path, folder: Path, limit: int | None, spoil: bool) -> lis
     _, cases = list_cases(folder, reconstructor.info, "test", limit)
     if spoil:
         lots = torch.Generator().manual_seed(0)
-        cases = (
-            replace(case, crop=spoiled(torch.from_numpy(case.crop.copy())[None], lots)[0].numpy())
-            for case in cases
-        )
+        cases = (replace(case, crop=_augmented(case.crop, lots)) for case in cases)
     results = evaluate({"generator": generator_method(reconstructor)}, cases)
     return list(summarise(results)[-1].values)
+
+
+def _augmented(
+    crop: UInt8[ndarray, "size size 4"], lots: torch.Generator
+) -> UInt8[ndarray, "size size 4"]:
+    done: ndarray = augmented(torch.from_numpy(crop.copy())[None], lots, SPOILED_SHARE)[0].numpy()
+    return done
 
 
 def table(scores: dict[str, dict[str, list[float | None]]]) -> str:
@@ -295,7 +252,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="to start from")
     parser.add_argument("--evaluate", type=Path, action="append", default=[])
     parser.add_argument(
-        "--spoiled", type=Path, action="append", default=[], help="pictures spoiled"
+        "--spoiled", type=Path, action="append", default=[], help="of spoiled pictures"
     )
     parser.add_argument("--limit", type=int, help="cases of each folder")
     parser.add_argument("--steps", type=int, default=50)
@@ -314,6 +271,7 @@ def main() -> None:
                 seed=seed,
                 learning_rate=2e-4,
                 muon_learning_rate=0.005,
+                augmentation_share=0.2 if variant == "augmented" else 0.0,
             )
             weights, scores = folder / "weights.safetensors", folder / "scores.json"
             known = json.loads(scores.read_text()) if scores.exists() else {}

@@ -1,0 +1,143 @@
+"""Pictures as users' cameras and cut-out tools spoil them, made of clean ones while training.
+
+What is drawn is independent for each picture and each of four faults; the views it should give stay
+as they are.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+# Ranges that the faults are drawn from, in units of the crop's side where they are lengths.
+SHADOW_WIDTH = (0.7, 1.15)  # of the object's
+SHADOW_HEIGHT = (0.02, 0.1)
+SHADOW_BEHIND = (0.0, 0.7)  # the foot, of the shadow's height
+SHADOW_BRIGHTNESS = (0.0, 0.3)
+SHADOW_OPACITY = (0.4, 1.0)
+RAGGED_CELLS = (8, 32)  # of noise along a side
+RAGGED_STRENGTH = (0.08, 0.25)
+BEND = (-0.12, 0.12)  # of the corners' distance from the middle
+ZOOM = (0.94, 1.04)
+SHIFT = (-0.03, 0.03)
+COARSE_SHARE = (0.4, 0.8)  # of the pixels along a side
+
+
+def augmented(
+    crops: UInt8[Tensor, "batch size size 4"], generator: torch.Generator, share: float
+) -> UInt8[Tensor, "batch size size 4"]:
+    """Straight-alpha crops, each fault in this share of them, drawn by a generator on the CPU.
+
+    The faults: the shadow on the floor left in the cut-out; a ragged cut-out; a lens that bends
+    straight lines, with a crop a little off; a low resolution.
+    """
+    if share == 0:
+        return crops
+    draw = _Draw(len(crops), generator, crops.device)
+    shaded, ragged, bent, coarse = (draw.chosen(share) for _ in range(4))
+    pixels = crops.permute(0, 3, 1, 2).float() / 255
+    colour, alpha = pixels[:, :3], pixels[:, 3:]
+    # The crop may have lost what was around the object: white half of the times, else a grey.
+    backdrop = torch.where(draw.chosen(0.5), 1.0, draw.between(0.0, 1.0))
+    colour = colour * alpha + backdrop * (1 - alpha)
+    colour, alpha = _with_shadow(colour, alpha, shaded, draw)
+    alpha = _ragged(alpha, ragged, draw)
+    # Weighted by alpha, or the backdrop would bleed into the object.
+    pixels = torch.cat([colour * alpha, alpha], 1)
+    pixels = _coarse(_bent(pixels, bent, draw), coarse, draw)
+    colour, alpha = pixels[:, :3] / pixels[:, 3:].clamp(min=1e-3), pixels[:, 3:]
+    done = (255 * torch.cat([colour, alpha], 1).clamp(0, 1)).round().to(torch.uint8)
+    # A picture without a fault stays as it is, to the bit.
+    spoilt = (shaded | ragged | bent | coarse)[:, 0, 0, 0, None, None, None]
+    return torch.where(spoilt, done.permute(0, 2, 3, 1), crops)
+
+
+class _Draw:
+    """Random numbers, one a picture, from a generator on the CPU: no device waits for another."""
+
+    def __init__(self, batch: int, generator: torch.Generator, device: torch.device) -> None:
+        self._batch, self._generator, self._device = batch, generator, device
+
+    def between(self, low: float, high: float) -> Float[Tensor, "batch 1 1 1"]:
+        uniform = torch.rand(self._batch, 1, 1, 1, generator=self._generator)
+        return (low + (high - low) * uniform).to(self._device)
+
+    def chosen(self, share: float) -> Bool[Tensor, "batch 1 1 1"]:
+        return self.between(0.0, 1.0) < share
+
+    def one(self, low: float, high: float) -> float:
+        """The same for all the batch."""
+        return low + (high - low) * float(torch.rand((), generator=self._generator))
+
+    def noise(self, cells: int, size: int) -> Float[Tensor, "batch 1 size size"]:
+        """Smooth, of standard deviation about one."""
+        noise = torch.randn(self._batch, 1, cells, cells, generator=self._generator)
+        return functional.interpolate(
+            noise.to(self._device), size=(size, size), mode="bicubic", align_corners=False
+        )
+
+
+def _with_shadow(
+    colour: Float[Tensor, "batch 3 size size"],
+    alpha: Float[Tensor, "batch 1 size size"],
+    chosen: Bool[Tensor, "batch 1 1 1"],
+    draw: _Draw,
+) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 1 size size"]]:
+    """An ellipse of dark floor around the object's foot, behind the object."""
+    size = alpha.shape[-1]
+    place = torch.arange(size, device=alpha.device).float()
+    seen = alpha > 0.5
+    columns, rows = seen.any(2, keepdim=True), seen.any(3, keepdim=True)
+    right = torch.where(columns, place, 0).amax(3, keepdim=True)
+    left = torch.where(columns, place, size - 1).amin(3, keepdim=True)
+    foot = torch.where(rows, place[:, None], 0).amax(2, keepdim=True)
+    half_width = (right - left).clamp(min=1) / 2 * draw.between(*SHADOW_WIDTH)
+    half_height = size * draw.between(*SHADOW_HEIGHT)
+    across = (place - (left + right) / 2) / half_width
+    # Seen from above, the foot is its nearest part: the shadow reaches behind it.
+    middle = foot - half_height * draw.between(*SHADOW_BEHIND)
+    down = (place[:, None] - middle) / half_height
+    ellipse = (1.5 * (1 - across.square() - down.square())).clamp(0, 1)
+    shadow = torch.where(chosen, ellipse * draw.between(*SHADOW_OPACITY), 0) * (1 - alpha)
+    shaded = colour + shadow * (draw.between(*SHADOW_BRIGHTNESS) - colour)
+    return shaded, torch.maximum(alpha, shadow)
+
+
+def _ragged(
+    alpha: Float[Tensor, "batch 1 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
+) -> Float[Tensor, "batch 1 size size"]:
+    """The outline moved in and out by a pixel or two."""
+    noise = draw.noise(int(draw.one(*RAGGED_CELLS)), alpha.shape[-1])
+    around = functional.avg_pool2d(alpha, 5, 1, 2)
+    moved = (around - 0.5 + draw.between(*RAGGED_STRENGTH) * noise) * 6 + 0.5
+    # Far from the outline nothing changes, whatever the noise.
+    moved = torch.where((around > 0) & (around < 1), moved.clamp(0, 1), alpha)
+    return torch.where(chosen, moved, alpha)
+
+
+def _bent(
+    pixels: Float[Tensor, "batch 4 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
+) -> Float[Tensor, "batch 4 size size"]:
+    """Barrel or pincushion distortion (Brown 1966, first radial term), zoomed and shifted."""
+    x = torch.linspace(-1, 1, pixels.shape[-1], device=pixels.device)
+    grid = torch.stack(torch.meshgrid(x, x, indexing="xy"), -1)[None]
+    radial = 1 + draw.between(*BEND) * (grid.square().sum(-1, keepdim=True) - 1) / 2
+    shift = torch.cat([draw.between(*SHIFT), draw.between(*SHIFT)], -1) * 2
+    bent = grid * radial / draw.between(*ZOOM) + shift
+    taken = functional.grid_sample(
+        pixels, torch.where(chosen, bent, grid), align_corners=True, padding_mode="zeros"
+    )
+    return torch.where(chosen, taken, pixels)
+
+
+def _coarse(
+    pixels: Float[Tensor, "batch 4 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
+) -> Float[Tensor, "batch 4 size size"]:
+    size = pixels.shape[-1]
+    small = functional.interpolate(
+        pixels, size=max(1, int(size * draw.one(*COARSE_SHARE))), mode="area"
+    )
+    enlarged = functional.interpolate(small, size=size, mode="bilinear", align_corners=False)
+    return torch.where(chosen, enlarged, pixels)

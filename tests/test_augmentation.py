@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy import ndarray
+from torch import Tensor
+from torch.testing import assert_close
+
+from img2pc.training import augmentation
+from img2pc.training.augmentation import augmented
+
+SIZE = 64
+RED = (200, 40, 20)
+
+
+def crops(count: int) -> Tensor:
+    """Red squares that were cut out, transparent black around them."""
+    pixels = torch.zeros(count, SIZE, SIZE, 4, dtype=torch.uint8)
+    pixels[:, 16:48, 16:48] = torch.tensor([*RED, 255], dtype=torch.uint8)
+    return pixels
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Leave out all faults but one."""
+
+    def leave(kept: str) -> None:
+        unchanged = {
+            "_with_shadow": lambda colour, alpha, *rest: (colour, alpha),
+            "_ragged": lambda alpha, *rest: alpha,
+            "_bent": lambda pixels, *rest: pixels,
+            "_coarse": lambda pixels, *rest: pixels,
+        }
+        for name in unchanged.keys() - {kept}:
+            monkeypatch.setattr(augmentation, name, unchanged[name])
+
+    return leave
+
+
+def colours_of_opaque(pixels: Tensor) -> ndarray:
+    return np.unique(pixels[pixels[..., 3] > 32][:, :3].numpy(), axis=0)
+
+
+def test_without_a_share_pictures_stay_as_they_are() -> None:
+    pictures = crops(3)
+    assert augmented(pictures, seeded(), 0.0) is pictures
+
+
+def test_each_of_the_four_faults_comes_in_its_share_of_pictures() -> None:
+    pictures = crops(1000)
+    same = (augmented(pictures, seeded(), 0.2) == pictures).flatten(1).all(1)
+    # A few shadows are hidden by the object.
+    assert same.float().mean().item() == pytest.approx(0.8**4, abs=0.05)
+
+
+def test_what_is_drawn_follows_from_the_generator() -> None:
+    once = augmented(crops(8), seeded(1), 0.5)
+    assert_close(augmented(crops(8), seeded(1), 0.5), once, rtol=0, atol=0)
+    assert not torch.equal(augmented(crops(8), seeded(2), 0.5), once)
+
+
+def test_pictures_that_were_passed_in_are_left_alone() -> None:
+    pictures = crops(8)
+    augmented(pictures, seeded(), 1.0)
+    assert_close(pictures, crops(8), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_pictures_of_nothing_and_of_nothing_else_are_served(alpha: int) -> None:
+    pictures = torch.full((16, SIZE, SIZE, 4), alpha, dtype=torch.uint8)
+    assert augmented(pictures, seeded(), 1.0).shape == pictures.shape
+
+
+def test_a_shadow_is_dark_wide_at_the_foot_and_behind_the_object(
+    only: Callable[[str], None],
+) -> None:
+    only("_with_shadow")
+    before = crops(200)
+    after = augmented(before, seeded(), 1.0)
+    assert_close(after[:, 16:48, 16:48], before[:, 16:48, 16:48], rtol=0, atol=0)
+    shadow = (after[..., 3] > 32) & (before[..., 3] == 0)
+    assert shadow.flatten(1).any(1).float().mean() > 0.5
+    assert not shadow[:, :32].any()  # the upper half of the object
+    assert not shadow[:, 56:].any()
+    # The floor is white half of the times, else any grey: 191 on average.
+    assert after[..., :3][shadow].float().mean() < 140
+
+
+def test_a_ragged_outline_is_a_pixel_or_two_away(only: Callable[[str], None]) -> None:
+    only("_ragged")
+    before = crops(200)
+    after = augmented(before, seeded(), 1.0)
+    assert_close(after[:, 19:45, 19:45], before[:, 19:45, 19:45], rtol=0, atol=0)
+    assert not after[:, :14, :, 3].any()
+    area = (after[..., 3] > 127).sum((1, 2)) / 1024
+    assert 0.9 < area.mean() < 1.1
+    assert area.min() < 0.97
+    assert area.max() > 1.03
+
+
+def test_a_bent_crop_has_the_object_where_it_was_nearly(only: Callable[[str], None]) -> None:
+    only("_bent")
+    after = augmented(crops(200), seeded(), 1.0)
+    assert (after[:, 22:42, 22:42, 3] == 255).all()
+    assert not after[:, :10, :, 3].any()
+    assert len(torch.unique((after[..., 3] > 127).sum((1, 2)))) > 10
+    np.testing.assert_array_equal(colours_of_opaque(after), [RED])
+
+
+def test_a_coarse_picture_keeps_its_colours_up_to_the_outline(only: Callable[[str], None]) -> None:
+    only("_coarse")
+    after = augmented(crops(8), seeded(), 1.0)
+    soft = (after[..., 3] > 16) & (after[..., 3] < 240)
+    assert soft.flatten(1).any(1).all()
+    assert np.abs(colours_of_opaque(after).astype(int) - RED).max() <= 1
