@@ -43,7 +43,7 @@ from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
 CPU_BATCH, CUDA_BATCH = 8, 64
 Result = TypeVar("Result")
-MeshWriter = Callable[[PointArrays, Path], None]
+MeshWriter = Callable[[PointArrays, Path], tuple[str, ...]]  # warnings
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
         NotPrintableError: a mesh was wanted, and no printable one could be made.
     """
     cloud, foreground = result.cloud, result.cut_out.foreground
+    warnings = foreground.warnings
     if job.cloud is not None:
         write_ply(job.cloud, cloud)
     if job.mask is not None:
@@ -175,10 +176,8 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
 
         write_preview(job.preview, foreground, cloud)
     if job.mesh is not None:
-        write_mesh(cloud.arrays(), job.mesh)
-    return Outcome(
-        job.picture, "done", job.outputs, len(cloud), foreground.method, foreground.warnings
-    )
+        warnings += write_mesh(cloud.arrays(), job.mesh)
+    return Outcome(job.picture, "done", job.outputs, len(cloud), foreground.method, warnings)
 
 
 def write_failures(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -255,7 +254,7 @@ def _single_threaded(on_cpu: bool) -> Iterator[Callable[[], None]]:
         torch.set_num_threads(before)
 
 
-def _no_mesh(cloud: PointArrays, path: Path) -> None:
+def _no_mesh(cloud: PointArrays, path: Path) -> tuple[str, ...]:
     raise AssertionError("no job wanted a mesh")
 
 
@@ -270,14 +269,14 @@ def _mesh_processes() -> Iterator[MeshWriter]:
     context = multiprocessing.get_context("spawn")
     pools: dict[int, ProcessPoolExecutor] = {}
 
-    def write(cloud: PointArrays, path: Path) -> None:
+    def write(cloud: PointArrays, path: Path) -> tuple[str, ...]:
         thread = threading.get_ident()
         if thread not in pools:
             pools[thread] = ProcessPoolExecutor(1, context, begin_worker)
         try:
             with interrupts_blocked():
                 made = pools[thread].submit(mesh_to_file, cloud, path)
-            made.result()
+            return made.result()
         except BrokenProcessPool as error:
             pools.pop(thread).shutdown()
             raise Img2pcError(

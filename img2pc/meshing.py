@@ -20,6 +20,7 @@ from numpy import ndarray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
+from img2pc.bridging import bridged
 from img2pc.cleaning import clean, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import NotPrintableError
@@ -62,6 +63,7 @@ class MeshSettings:
     Attributes:
         size_mm: the longest side, unless `height_mm` is given.
         depth: of the Poisson octree; by default its cells are as wide as the points are apart.
+        bridge: join thin parts that come in pieces by struts across the gaps.
         foot: cut the lowest part flat, just high enough to stand.
         min_thickness_mm: thicken walls that are thinner.
         base_mm: thickness of a plinth put below; 0 for none.
@@ -74,6 +76,7 @@ class MeshSettings:
     size_mm: float = 100.0
     height_mm: float | None = None
     depth: int | None = None
+    bridge: bool = True
     foot: bool = True
     min_thickness_mm: float = 0.0
     base_mm: float = 0.0
@@ -90,13 +93,26 @@ class Solid:
     Attributes:
         report: what was found about it, walls excepted.
         method: which attempt gave it.
+        bridged: the widths of the gaps that were bridged, as shares of the diagonal.
         dropped_share: of the volume, in pieces that were not connected to the body.
     """
 
     mesh: TriangleMesh
     report: PrintReport
     method: str
+    bridged: tuple[float, ...]
     dropped_share: float
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In what it differs from the cloud, for the user."""
+        said = []
+        if self.bridged:
+            count, widest = len(self.bridged), 100 * max(self.bridged)
+            said.append(f"gaps bridged: {count}, the widest {widest:.1f} % of the diagonal")
+        if self.dropped_share > 0.01:
+            said.append(f"loose pieces dropped: {100 * self.dropped_share:.1f} % of the volume")
+        return tuple(said)
 
 
 def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -> Solid:
@@ -114,12 +130,12 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     best: Solid | None = None
     for method, make_surface in _ladder(cloud, settings.depth):
         try:
-            mesh, dropped = _finish(make_surface(), cloud, settings)
+            mesh, gaps, dropped = _finish(make_surface(), cloud, settings)
         except (NativeCodeError, NotPrintableError) as error:
             reasons.append(f"{method}: {error}")
             log.info("%s", reasons[-1])
             continue
-        solid = Solid(mesh, inspect_mesh(mesh, walls=False), method, dropped)
+        solid = Solid(mesh, inspect_mesh(mesh, walls=False), method, gaps, dropped)
         if solid.report.problems:
             reasons.append(f"{method}: {'; '.join(solid.report.problems)}")
             log.info("%s", reasons[-1])
@@ -130,8 +146,6 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     if best is None or not (best.report.printable or settings.best_effort):
         raise NotPrintableError(f"no printable solid could be made of the cloud ({reasons[-1]})")
     log.info("%s: %d triangles", best.method, best.report.triangles)
-    if best.dropped_share > 0.01:
-        log.warning("loose pieces dropped: %.1f %% of the volume", 100 * best.dropped_share)
     return best
 
 
@@ -159,14 +173,16 @@ def write_mesh(
     return report
 
 
-def mesh_to_file(cloud: PointArrays, path: Path) -> None:
-    """Write the printable solid of a cloud, of the default size.
+def mesh_to_file(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+    """Write the printable solid of a cloud, of the default size; what the user should know of it.
 
     Raises:
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
-    write_mesh(path, solid_from_cloud(cloud))
+    solid = solid_from_cloud(cloud)
+    report = write_mesh(path, solid)
+    return (*solid.warnings, *report.warnings)
 
 
 def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
@@ -224,12 +240,14 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
 
 def _finish(
     surface: Surface, cloud: PointArrays, settings: MeshSettings
-) -> tuple[TriangleMesh, float]:
-    """The surface as a solid of the size asked for, and the share of it that was dropped."""
+) -> tuple[TriangleMesh, tuple[float, ...], float]:
+    """The surface as a solid of the size asked for, the gaps that were bridged, and the share of it
+    that was dropped."""
     solid = _solid(*surface)
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
     solid = solid ^ Manifold.cube(room, center=True).translate((low + high) / 2)
+    solid, gaps = bridged(solid) if settings.bridge else (solid, ())
     solid, dropped = _largest_body(solid)
     # From here on in millimetres, +Z up; `points` stays with the solid for the colours.
     points = cloud.points @ _Z_UP_FROM[settings.up].T
@@ -250,7 +268,7 @@ def _finish(
     if cloud.colours is not None:
         _, index = cKDTree(points).query(vertices, k=3)
         colours = cloud.colours[index].mean(1).round().astype(np.uint8)
-    return TriangleMesh(vertices, faces, colours), dropped
+    return TriangleMesh(vertices, faces, colours), gaps, dropped
 
 
 def _solid(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> Manifold:

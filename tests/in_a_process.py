@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from img2pc.cloud_files import PointArrays
 
 
-def mesh_or_worse(cloud: PointArrays, path: Path) -> None:
-    """Write count, process, and what becomes of Ctrl-C; or do what the file's name says."""
+def mesh_or_worse(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+    """Write count, process, and what becomes of Ctrl-C, and warn; or do what the file's name
+    says."""
     if path.stem == "die":
         os._exit(9)
     if path.stem == "refuse":
         raise NotPrintableError("two bodies")
     words = (len(cloud.points), os.getpid(), interrupts_ignored(), interrupts_blocked())
     path.write_text(" ".join(map(str, words)))
+    return ("a leg is loose",)
 
 
 def interrupts_ignored() -> bool:

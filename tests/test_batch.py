@@ -349,10 +349,11 @@ def test_a_folder_that_cannot_be_made_fails_its_pictures(
 def test_a_mesh_that_cannot_be_printed_fails_its_picture_and_leaves_the_cloud(
     reconstructor: Reconstructor, pictures: list[Path], tmp_path: Path
 ) -> None:
-    def refused(cloud: PointArrays, path: Path) -> None:
+    def refused(cloud: PointArrays, path: Path) -> tuple[str, ...]:
         if path.stem == "1":
             raise NotPrintableError("two bodies")
         path.write_text(str(len(cloud.points)))
+        return ("a leg is loose",)
 
     jobs = [
         Job(path, tmp_path / f"{path.stem}.ply", tmp_path / f"{path.stem}.stl")

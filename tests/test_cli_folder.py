@@ -157,8 +157,10 @@ def test_meshes_are_made_in_processes_beside_their_clouds(
 ) -> None:
     monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
     assert reconstruct().code == 0
-    ran = reconstruct("--mesh", "stl")  # a mesh that is missing beside a cloud is made
+    ran = reconstruct("--mesh", "stl", "--json")  # a mesh that is missing beside a cloud is made
     assert ran.code == 0, ran.err
+    told = [json.loads(line)["warnings"] for line in ran.out.splitlines()]
+    assert told == 3 * [["a leg is loose"]]
     assert files_in(clouds) == sorted([*THREE, "a.stl", "b.stl", "deep/c.stl"])
     points, process, *_ = (clouds / "a.stl").read_text().split()
     assert points == "50"

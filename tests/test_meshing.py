@@ -196,17 +196,36 @@ def test_the_unit_of_the_cloud_does_not_matter(unit: float, tower: PointArrays) 
     assert there.report.volume_mm3 == pytest.approx(here.report.volume_mm3, rel=0.01)
 
 
-def test_a_smaller_ball_nearby_is_dropped() -> None:
+def two_balls(distance: float) -> PointArrays:
+    """The smaller one is 0.16 across, the centre of the larger the origin, its radius 0.4."""
     big, small = ball(), ball(200, 0.08)
     assert big.normals is not None
     assert small.normals is not None
-    both = PointArrays(
-        np.concatenate([big.points, small.points + np.array([0.55, 0.1, 0])]),
+    return PointArrays(
+        np.concatenate([big.points, small.points + np.array([distance, 0, 0])]),
         np.concatenate([big.normals, small.normals]),
     )
-    solid = solid_from_cloud(both)
+
+
+def test_a_smaller_ball_is_dropped_where_it_is_far_away() -> None:
+    solid = solid_from_cloud(two_balls(0.65))
     assert solid.report.bodies == 1
     assert solid.report.size_mm == pytest.approx((100, 100, 99.5), abs=1.5)
+    assert solid.bridged == ()
+    assert solid.warnings == ()  # it is a hundredth of the volume
+
+
+def test_a_smaller_ball_is_joined_where_it_is_near() -> None:
+    solid = solid_from_cloud(two_balls(0.52))
+    assert solid.report.printable
+    assert solid.report.bodies == 1
+    wide, deep, _ = solid.report.size_mm
+    assert wide / deep == pytest.approx((0.4 + 0.52 + 0.08) / 0.8, abs=0.02)
+    # Of the diagonal of a box of 1 by 0.8 by 0.8.
+    assert solid.bridged == pytest.approx([0.04 / np.sqrt(2.28)], abs=0.004)
+    assert len(solid.warnings) == 1
+    assert solid.warnings[0].startswith("gaps bridged: 1, the widest 2")
+    assert solid_from_cloud(two_balls(0.52), MeshSettings(bridge=False)).bridged == ()
 
 
 # --- size and place -------------------------------------------------------------------------------
@@ -413,7 +432,7 @@ def test_the_best_effort_is_the_last_solid(
 def test_only_what_is_printable_is_written(tmp_path: Path) -> None:
     box = trimesh.creation.box()
     mesh = TriangleMesh(np.array(box.vertices), np.array(box.faces[1:], dtype=np.int64))
-    solid = Solid(mesh, inspect_mesh(mesh), "by hand", 0.0)
+    solid = Solid(mesh, inspect_mesh(mesh), "by hand", (), 0.0)
     with pytest.raises(NotPrintableError, match="3 edges border a hole"):
         write_mesh(tmp_path / "box.stl", solid)
     assert list(tmp_path.iterdir()) == []

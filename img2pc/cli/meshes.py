@@ -56,6 +56,7 @@ def mesh(
         Optional[int],  # noqa: UP045
         typer.Option(min=4, max=11, help="Of the octree; default: from the point spacing."),
     ] = None,
+    bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: Annotated[
         float,
@@ -109,6 +110,7 @@ def mesh(
         size_mm=size,
         height_mm=height,
         depth=depth,
+        bridge=bridge,
         foot=foot,
         min_thickness_mm=min_thickness,
         base_mm=base,
@@ -182,7 +184,7 @@ def make_mesh(
         solid = solid_from_cloud(cloud, settings)
         wall = settings.min_thickness_mm or LEAST_WALL_MM
         report = write_mesh(target, solid, settings.best_effort, wall)
-    for warning in report.warnings:
+    for warning in (*solid.warnings, *report.warnings):
         logging.warning("%s", warning)
     size = " x ".join(f"{length:.1f}" for length in report.size_mm)
     print(f"{target}\t{size} mm, {report.triangles} triangles")

@@ -216,11 +216,11 @@ def _reconstruct_one(
             print(path)
 
 
-def _mesh_to_file(cloud: PointArrays, path: Path) -> None:
+def _mesh_to_file(cloud: PointArrays, path: Path) -> tuple[str, ...]:
     # What meshes are made with takes a third of a second to import: only for them.
     from img2pc.meshing import mesh_to_file
 
-    mesh_to_file(cloud, path)
+    return mesh_to_file(cloud, path)
 
 
 # --- A folder -------------------------------------------------------------------------------------
