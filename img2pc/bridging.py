@@ -45,13 +45,14 @@ def bridged(solid: Manifold) -> tuple[Manifold, tuple[float, ...]]:
 
 @dataclass(frozen=True)
 class _Piece:
+    body: Manifold
     volume: float
     vertices: Float[ndarray, "vertex 3"]
 
     @classmethod
     def of(cls, body: Manifold) -> _Piece:
         vertices = np.array(body.to_mesh().vert_properties[:, :3], dtype=np.float64)
-        return cls(body.volume(), vertices)
+        return cls(body, body.volume(), vertices)
 
     @property
     def longest(self) -> float:
@@ -117,9 +118,30 @@ def _strut(gap: _Gap, pieces: list[_Piece], least: float, most: float) -> Manifo
     radius = float(np.clip(thin.radius, least, most))
     start = _middle_near(thin, end, radius)
     across = thick.vertices[np.linalg.norm(thick.vertices - start, axis=-1).argmin()]
-    centres = start, _middle_near(thick, across, radius)
-    ball = Manifold.sphere(radius, _SEGMENTS)
-    return Manifold.batch_hull([ball.translate(centre) for centre in centres])
+    stop = _middle_near(thick, across, radius)
+    into = (stop - start) / (np.linalg.norm(stop - start) + 1e-12)
+    enters, leaves = _wall(thick.body, stop, into, 2 * radius)
+    # A ball wider than a plate would come out on its other side.
+    flat = min(radius, 0.45 * (leaves - enters))
+    ball = Manifold.sphere(1.0, _SEGMENTS)
+    ends = (start, radius), (stop + (enters + leaves) / 2 * into, flat)
+    return Manifold.batch_hull([ball.scale((size,) * 3).translate(at) for at, size in ends])
+
+
+def _wall(
+    body: Manifold, place: Float[ndarray, "3"], into: Float[ndarray, "3"], most: float
+) -> tuple[float, float]:
+    """Where a line in this direction enters the body near a place, and leaves it: from the place,
+    at most so far."""
+    enters, leaves = 0.0, most
+    for hit in body.ray_cast(place - most * into, place + most * into):
+        along = float(np.dot(hit.position - place, into))
+        if np.dot(hit.normal, into) < 0:
+            enters = along
+        elif along > enters:
+            leaves = along
+            break
+    return enters, leaves
 
 
 def _middle_near(piece: _Piece, place: Float[ndarray, "3"], radius: float) -> Float[ndarray, "3"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.spatial import cKDTree
 
@@ -20,6 +20,10 @@ _FINEST_CELL = 1 / 400  # of the diagonal; finer than any depth we reconstruct a
 _OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours
 _FLAT = 1e-3  # thickness over length below which points count as lying in a plane
 _DIRECTIONS = 64
+_NOISE_SAMPLES, _PLANE_NEIGHBOURS = 4000, 30
+_LEAST_NOISE = 0.3  # in spacings; clouds of exact views have 0.16 at most, of a generator's 0.46
+_RADIUS_TO_NOISE = 4.0
+_MOST_NEIGHBOURS, _SMOOTHING_STEPS, _CHUNK = 96, 3, 8192
 
 
 def clean(cloud: PointArrays) -> PointArrays:
@@ -51,6 +55,71 @@ def clean(cloud: PointArrays) -> PointArrays:
 def spacing(points: Float[ndarray, "point 3"]) -> float:
     """The median over points of the mean distance to the nearest neighbours."""
     return float(np.median(_neighbour_distance(points)))
+
+
+def noise(points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]) -> float:
+    """How far points lie from the planes of their neighbours that face the same way.
+
+    The median over points of the root mean square, of 4,000 points at most.
+    """
+    some = slice(None, None, max(1, len(points) // _NOISE_SAMPLES))
+    _, index = cKDTree(points).query(points[some], k=_PLANE_NEIGHBOURS)
+    alike = np.einsum("pki,pi->pk", normals[index], normals[some]) > 0.3
+    patch = points[index]
+    count = alike.sum(1)[:, None, None]
+    patch = (patch - (patch * alike[..., None]).sum(1, keepdims=True) / count) * alike[..., None]
+    variance = np.linalg.eigvalsh(np.einsum("pki,pkj->pij", patch, patch) / count)[:, 0]
+    return float(np.median(np.sqrt(np.maximum(variance, 0))))
+
+
+def smoothed(cloud: PointArrays) -> PointArrays:
+    """Points moved along their normals onto the surface that the neighbours agree on; the cloud as
+    it is where there is hardly any noise.
+
+    Implicit moving least squares (Kolluri 2005, Provably good moving least squares): the mean of
+    the distances to the neighbours' planes, whose weight falls with their distance, to a third at
+    four times the noise, and with the angle between the normals, so that the two sides of a thin
+    part stay apart. A plane is square to the sum of both normals, which neither shrinks round parts
+    nor fattens them (Rusinkiewicz 2019, A symmetric objective function for ICP).
+    """
+    points, normals = cloud.points, cloud.normals
+    assert normals is not None
+    scatter, step = noise(points, normals), spacing(points)
+    log.info("noise %.2f times the spacing", scatter / step)
+    if scatter < _LEAST_NOISE * step:
+        return cloud
+    radius = _RADIUS_TO_NOISE * scatter
+    for _ in range(_SMOOTHING_STEPS):
+        tree = cKDTree(points)
+        done = [
+            _smoothed_part(points, normals, part, tree, radius)
+            for part in np.array_split(np.arange(len(points)), -(-len(points) // _CHUNK))
+        ]
+        points, normals = (np.concatenate(each) for each in zip(*done, strict=True))
+    return PointArrays(points, normals, cloud.colours)
+
+
+def _smoothed_part(
+    points: Float[ndarray, "point 3"],
+    normals: Float[ndarray, "point 3"],
+    part: Int[ndarray, "part"],
+    tree: cKDTree,
+    radius: float,
+) -> tuple[Float[ndarray, "part 3"], Float[ndarray, "part 3"]]:
+    here, normal = points[part], normals[part]
+    most = min(_MOST_NEIGHBOURS, len(points))
+    distance, index = tree.query(here, k=most, distance_upper_bound=2 * radius)
+    near = np.isfinite(distance)
+    index = np.where(near, index, 0)
+    others = normals[index]
+    alike = np.maximum(np.einsum("pki,pi->pk", others, normal), 0)
+    weight = np.exp(-np.square(np.where(near, distance, np.inf) / radius)) * alike**2
+    both = others + normal[:, None]
+    both /= np.linalg.norm(both, axis=-1, keepdims=True) + 1e-12
+    height = np.einsum("pki,pki->pk", here[:, None] - points[index], both)
+    mean = np.einsum("pk,pki->pi", weight, others)
+    mean /= np.linalg.norm(mean, axis=-1, keepdims=True) + 1e-12
+    return here - ((weight * height).sum(1) / weight.sum(1))[:, None] * mean, mean
 
 
 def plane_normals(points: Float[ndarray, "point 3"]) -> Float[ndarray, "point 3"]:

@@ -21,7 +21,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
-from img2pc.cleaning import clean, spacing
+from img2pc.cleaning import clean, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import NotPrintableError
 from img2pc.files import written_atomically
@@ -63,6 +63,7 @@ class MeshSettings:
     Attributes:
         size_mm: the longest side, unless `height_mm` is given.
         depth: of the Poisson octree; by default its cells are as wide as the points are apart.
+        smooth: take the noise out of the cloud first, where there is any.
         bridge: join thin parts that come in pieces by struts across the gaps.
         foot: cut the lowest part flat, just high enough to stand.
         min_thickness_mm: thicken walls that are thinner.
@@ -76,6 +77,7 @@ class MeshSettings:
     size_mm: float = 100.0
     height_mm: float | None = None
     depth: int | None = None
+    smooth: bool = True
     bridge: bool = True
     foot: bool = True
     min_thickness_mm: float = 0.0
@@ -126,9 +128,12 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     """
     settings = settings or MeshSettings()
     cloud = clean(cloud)
+    depth = poisson_depth(cloud.points) if settings.depth is None else settings.depth
+    if settings.smooth:
+        cloud = smoothed(cloud)
     reasons: list[str] = []
     best: Solid | None = None
-    for method, make_surface in _ladder(cloud, settings.depth):
+    for method, make_surface in _ladder(cloud, depth):
         try:
             mesh, gaps, dropped = _finish(make_surface(), cloud, settings)
         except (NativeCodeError, NotPrintableError) as error:
@@ -196,9 +201,8 @@ def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
     return int(np.clip(round(np.log2(cells)), DEPTHS[0], DEPTHS[-1]))
 
 
-def _ladder(cloud: PointArrays, depth: int | None) -> Iterator[tuple[str, Callable[[], Surface]]]:
+def _ladder(cloud: PointArrays, depth: int) -> Iterator[tuple[str, Callable[[], Surface]]]:
     assert cloud.normals is not None
-    depth = poisson_depth(cloud.points) if depth is None else depth
     poisson = partial(poisson_surface, cloud.points, cloud.normals)
     yield f"Poisson at depth {depth}", partial(poisson, depth, _SCALE)
     # A wider cube closes surfaces that left the narrow one; its cells are coarser.

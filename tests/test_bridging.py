@@ -83,6 +83,15 @@ def test_crumbs_are_not_worth_a_strut() -> None:
     assert bridged(apart) == (apart, ())
 
 
+def test_a_strut_does_not_come_out_on_the_other_side_of_a_plate() -> None:
+    plate = Manifold.cube((8, 8, 0.1)).refine_to_length(0.2)
+    apart = plate + leg(0.4, 3.0).translate((2, 2, 0.1 - TOP))
+    whole, gaps = bridged(apart)
+    assert len(gaps) == 1
+    assert len(bodies(whole)) == 1
+    assert whole.bounding_box()[2] == pytest.approx(0, abs=1e-6)
+
+
 def test_hollows_stay_hollow() -> None:
     hollow = SEAT - Manifold.cube((1, 1, 0.4)).translate((0.5, 0.5, 0.3)) + leg(0.4, 3.0)
     whole, _ = bridged(hollow)

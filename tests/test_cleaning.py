@@ -7,7 +7,7 @@ import pytest
 import trimesh
 from numpy import ndarray
 
-from img2pc.cleaning import clean, orient_by_visibility, plane_normals, spacing
+from img2pc.cleaning import clean, noise, orient_by_visibility, plane_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import TriangleMesh
@@ -126,6 +126,59 @@ def test_plane_normals_of_a_tilted_plane() -> None:
     across = np.array([[2.0, 1, -2], [2, -2, 1]]) / 3
     normals = plane_normals(grid(8)[:, :2] @ across)
     np.testing.assert_allclose(np.abs(normals @ normal), 1)
+
+
+# --- noise ----------------------------------------------------------------------------------------
+
+
+def shaken(points: ndarray, deviation: float) -> ndarray:
+    return points + np.random.default_rng(0).normal(0, deviation, points.shape)
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.003, 0.01])
+def test_the_noise_of_a_plane_is_how_far_its_points_lie_from_it(deviation: float) -> None:
+    points = shaken(grid(60) / 60, deviation)
+    normals = np.broadcast_to([0.0, 0, 1], points.shape)
+    assert noise(points, normals) == pytest.approx(deviation, rel=0.15, abs=1e-9)
+
+
+def test_the_other_side_of_a_thin_sheet_is_no_noise() -> None:
+    front = grid(60) / 60
+    points = np.concatenate([front, front - [0, 0, 0.01]])
+    normals = np.repeat([[0.0, 0, 1], [0, 0, -1]], len(front), 0)
+    assert noise(points, normals) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_cloud_without_noise_is_not_smoothed() -> None:
+    exact = PointArrays(sphere(4000), sphere(4000))
+    assert smoothed(exact) is exact
+
+
+def test_smoothing_takes_noise_off_a_sphere_and_leaves_its_size() -> None:
+    true = sphere(12000)
+    rough = shaken(true, 0.02)
+    tilted = shaken(true, 0.3)
+    tilted /= np.linalg.norm(tilted, axis=-1, keepdims=True)
+    colours = np.arange(36000).reshape(12000, 3).astype(np.uint8)
+    result = smoothed(PointArrays(rough, tilted, colours))
+    radius = np.linalg.norm(result.points, axis=-1)
+    assert np.linalg.norm(rough, axis=-1).std() == pytest.approx(0.02, rel=0.05)
+    assert radius.std() < 0.008
+    assert radius.mean() == pytest.approx(1, abs=0.004)
+    assert result.normals is not None
+    outwards = result.points / radius[:, None]
+    assert np.median((result.normals * outwards).sum(-1)) > 0.99
+    assert result.colours is colours
+
+
+def test_smoothing_keeps_the_thickness_of_a_thin_sheet() -> None:
+    front = grid(60) / 60
+    points = shaken(np.concatenate([front, front - [0, 0, 0.03]]), 0.008)
+    normals = np.repeat([[0.0, 0, 1], [0, 0, -1]], len(front), 0)
+    result = smoothed(PointArrays(points, normals))
+    upper, lower = result.points[: len(front), 2], result.points[len(front) :, 2]
+    assert upper.mean() - lower.mean() == pytest.approx(0.03, abs=0.001)
+    assert max(upper.std(), lower.std()) < 0.003
 
 
 def test_spacing_of_a_grid() -> None:

@@ -56,6 +56,7 @@ def mesh(
         Optional[int],  # noqa: UP045
         typer.Option(min=4, max=11, help="Of the octree; default: from the point spacing."),
     ] = None,
+    smooth: Annotated[bool, typer.Option(help="Take noise out of the cloud first.")] = True,
     bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: Annotated[
@@ -110,6 +111,7 @@ def mesh(
         size_mm=size,
         height_mm=height,
         depth=depth,
+        smooth=smooth,
         bridge=bridge,
         foot=foot,
         min_thickness_mm=min_thickness,
