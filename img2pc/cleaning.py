@@ -23,7 +23,7 @@ _DIRECTIONS = 64
 _NOISE_SAMPLES, _PLANE_NEIGHBOURS = 4000, 30
 _LEAST_NOISE = 0.3  # in spacings; clouds of exact views have 0.16 at most, of a generator's 0.46
 _RADIUS_TO_NOISE = 4.0
-_MOST_NEIGHBOURS, _SMOOTHING_STEPS, _CHUNK = 96, 3, 8192
+_MOST_NEIGHBOURS, _SMOOTHING_STEPS, _CHUNK = 64, 3, 8192
 
 
 def clean(cloud: PointArrays) -> PointArrays:
@@ -89,12 +89,10 @@ def smoothed(cloud: PointArrays) -> PointArrays:
     if scatter < _LEAST_NOISE * step:
         return cloud
     radius = _RADIUS_TO_NOISE * scatter
+    parts = np.array_split(np.arange(len(points)), -(-len(points) // _CHUNK))
     for _ in range(_SMOOTHING_STEPS):
         tree = cKDTree(points)
-        done = [
-            _smoothed_part(points, normals, part, tree, radius)
-            for part in np.array_split(np.arange(len(points)), -(-len(points) // _CHUNK))
-        ]
+        done = [_smoothed_part(points, normals, part, tree, radius) for part in parts]
         points, normals = (np.concatenate(each) for each in zip(*done, strict=True))
     return PointArrays(points, normals, cloud.colours)
 
@@ -109,16 +107,14 @@ def _smoothed_part(
     here, normal = points[part], normals[part]
     most = min(_MOST_NEIGHBOURS, len(points))
     distance, index = tree.query(here, k=most, distance_upper_bound=2 * radius)
-    near = np.isfinite(distance)
-    index = np.where(near, index, 0)
-    others = normals[index]
-    alike = np.maximum(np.einsum("pki,pi->pk", others, normal), 0)
-    weight = np.exp(-np.square(np.where(near, distance, np.inf) / radius)) * alike**2
-    both = others + normal[:, None]
-    both /= np.linalg.norm(both, axis=-1, keepdims=True) + 1e-12
-    height = np.einsum("pki,pki->pk", here[:, None] - points[index], both)
+    index[np.isinf(distance)] = 0  # weighs nothing
+    others, gap = normals[index], here[:, None] - points[index]
+    cosine = np.einsum("pki,pi->pk", others, normal)
+    weight = np.exp(-np.square(distance / radius)) * np.maximum(cosine, 0) ** 2
+    height = np.einsum("pki,pki->pk", gap, others) + np.einsum("pki,pi->pk", gap, normal)
+    height /= np.sqrt(2 + 2 * np.maximum(cosine, 0))  # the length of the sum of both normals
     mean = np.einsum("pk,pki->pi", weight, others)
-    mean /= np.linalg.norm(mean, axis=-1, keepdims=True) + 1e-12
+    mean /= np.linalg.norm(mean, axis=-1, keepdims=True)
     return here - ((weight * height).sum(1) / weight.sum(1))[:, None] * mean, mean
 
 

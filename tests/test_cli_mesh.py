@@ -153,6 +153,29 @@ def test_heights_have_units(
     assert heights == [pytest.approx(millimetres)]
 
 
+@pytest.mark.parametrize(
+    ("options", "smooth", "bridge"),
+    [((), True, True), (("--no-smooth",), False, True), (("--no-bridge",), True, False)],
+)
+def test_smoothing_and_bridging_can_be_left_out(
+    img2pc: Run,
+    options: tuple[str, ...],
+    smooth: bool,
+    bridge: bool,
+    cloud: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[tuple[bool, bool]] = []
+
+    def solid(cloud: PointArrays, settings: meshing.MeshSettings) -> None:
+        chosen.append((settings.smooth, settings.bridge))
+        raise Reached
+
+    monkeypatch.setattr(meshing, "solid_from_cloud", solid)
+    img2pc("mesh", cloud, *options)
+    assert chosen == [(smooth, bridge)]
+
+
 def test_the_height_is_that_of_the_file(img2pc: Run, cloud: Path) -> None:
     target = cloud.with_suffix(".stl")
     assert img2pc("mesh", cloud, "--height", "4in", "--up", "z").code == 0
