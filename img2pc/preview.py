@@ -28,9 +28,11 @@ def draw_cloud(
     azimuth_degrees: float,
     elevation_degrees: float,
     colours: UInt8[ndarray, "point 3"] | None = None,
+    radius: int | None = None,
 ) -> UInt8[ndarray, "size size 3"]:
     """The cloud from one side, orthographic, lit from the camera's upper left, on white.
 
+    Points are discs of `radius` pixels, by default a two-hundredth of the size, or one.
     In clay without colours. Colours have the picture's light in them and are lit more evenly.
     """
     azimuth, elevation = np.radians(azimuth_degrees), np.radians(elevation_degrees)
@@ -54,7 +56,7 @@ def draw_cloud(
     near = points @ towards
     if not len(points):
         return np.full((size, size, 3), 255, dtype=np.uint8)
-    radius = max(1, size // 200)
+    radius = max(1, size // 200) if radius is None else radius
     image = np.full((size * size, 3), 255, dtype=np.uint8)
     # Far to near, so that the nearest disc over a pixel is drawn last.
     order = np.argsort(near)
@@ -92,12 +94,13 @@ def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: i
 
 
 def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
-    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface.
+    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface, drawn twice as
+    large and reduced.
 
     Raises:
         BadInputError: the file cannot be written.
     """
-    points, normals = sample_surface(mesh, 8 * size * size // 3)
+    points, normals = sample_surface(mesh, 6 * size * size)
     colours = None
     if mesh.colours is not None:
         from scipy.spatial import cKDTree
@@ -106,12 +109,16 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
     points, normals = points @ Y_UP_FROM_Z_UP.T, normals @ Y_UP_FROM_Z_UP.T
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
-    write_png(path, np.concatenate(_sides(PointArrays(points, normals, colours), size), axis=1))
+    large = np.concatenate(_sides(PointArrays(points, normals, colours), 2 * size, 1), axis=1)
+    write_png(path, np.asarray(Image.fromarray(large).reduce(2)))
 
 
-def _sides(cloud: PointArrays, size: int) -> list[UInt8[ndarray, "size size 3"]]:
-    assert cloud.normals is not None
-    return [draw_cloud(cloud.points, cloud.normals, size, *side, cloud.colours) for side in SIDES]
+def _sides(
+    cloud: PointArrays, size: int, radius: int | None = None
+) -> list[UInt8[ndarray, "size size 3"]]:
+    points, normals = cloud.points, cloud.normals
+    assert normals is not None
+    return [draw_cloud(points, normals, size, *side, cloud.colours, radius) for side in SIDES]
 
 
 def _fitted(picture: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:
