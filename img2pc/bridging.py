@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 # Shorter pieces are crumbs; lengths are shares of the solid's diagonal.
 _LEAST_PIECE = 0.02
+_MOST_PIECES = 64  # of foliage there are hundreds, and their pairs go with the square
 _WIDEST_GAP = 0.12
 _GAP_TO_PIECE = 0.5  # a gap may be this much of the longest side of the smaller of what it parts
 _RADII = (0.004, 0.03)
@@ -31,10 +32,10 @@ def bridged(solid: Manifold) -> tuple[Manifold, tuple[float, ...]]:
     diagonal = float(np.linalg.norm(high - low))
     bodies = [_Piece.of(body) for body in solid.decompose() if body.volume() > 0]
     pieces = [piece for piece in bodies if piece.longest >= _LEAST_PIECE * diagonal]
+    pieces = sorted(pieces, key=lambda piece: -piece.volume)[:_MOST_PIECES]
     if len(pieces) < 2:
         return solid, ()
-    largest = int(np.argmax([piece.volume for piece in pieces]))
-    gaps = _joining_gaps(pieces, largest, _WIDEST_GAP * diagonal)
+    gaps = _joining_gaps(pieces, _WIDEST_GAP * diagonal)
     if not gaps:
         return solid, ()
     least, most = (share * diagonal for share in _RADII)
@@ -73,8 +74,8 @@ class _Gap:
     ends: tuple[Float[ndarray, "3"], Float[ndarray, "3"]]
 
 
-def _joining_gaps(pieces: list[_Piece], largest: int, widest: float) -> list[_Gap]:
-    """The gaps to bridge, by Kruskal's algorithm: a forest, of which the largest piece's tree."""
+def _joining_gaps(pieces: list[_Piece], widest: float) -> list[_Gap]:
+    """The gaps to bridge, by Kruskal's algorithm: a forest, of which the first piece's tree."""
     gaps = sorted(_gaps(pieces, widest), key=lambda gap: gap.width)
     group = list(range(len(pieces)))
     boxes = [(piece.vertices.min(0), piece.vertices.max(0)) for piece in pieces]
@@ -94,7 +95,7 @@ def _joining_gaps(pieces: list[_Piece], largest: int, widest: float) -> list[_Ga
         )
         group = [one if each == other else each for each in group]
         chosen.append(gap)
-    return [gap for gap in chosen if group[gap.pieces[0]] == group[largest]]
+    return [gap for gap in chosen if group[gap.pieces[0]] == group[0]]
 
 
 def _gaps(pieces: list[_Piece], widest: float) -> list[_Gap]:
