@@ -44,8 +44,8 @@ def test_a_gap_of_more_than_half_the_leg_stays() -> None:
 
 
 def test_a_gap_too_wide_for_the_whole_stays() -> None:
-    """Of an eighth of the diagonal, whatever the leg's length."""
-    apart = SEAT + leg(1.6, 9.0)
+    """Of a fifth of the diagonal, whatever the leg's length."""
+    apart = SEAT + leg(3.0, 12.0)
     assert bridged(apart)[1] == ()
 
 
