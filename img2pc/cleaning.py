@@ -81,10 +81,13 @@ def smoothed(cloud: PointArrays) -> PointArrays:
     four times the noise, and with the angle between the normals, so that the two sides of a thin
     part stay apart. A plane is square to the sum of both normals, which neither shrinks round parts
     nor fattens them (Rusinkiewicz 2019, A symmetric objective function for ICP).
+
+    Raises:
+        BadInputError: too few points.
     """
     points, normals = cloud.points, cloud.normals
     assert normals is not None
-    scatter, step = noise(points, normals), spacing(points)
+    step, scatter = spacing(points), noise(points, normals)
     log.info("noise %.2f times the spacing", scatter / step)
     if scatter < _LEAST_NOISE * step:
         return cloud

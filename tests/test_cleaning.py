@@ -142,6 +142,11 @@ def test_the_noise_of_a_plane_is_how_far_its_points_lie_from_it(deviation: float
     assert noise(points, normals) == pytest.approx(deviation, rel=0.15, abs=1e-9)
 
 
+def test_too_few_points_to_smooth() -> None:
+    with pytest.raises(BadInputError, match="here are 25"):
+        smoothed(PointArrays(sphere(25), sphere(25)))
+
+
 def test_the_other_side_of_a_thin_sheet_is_no_noise() -> None:
     front = grid(60) / 60
     points = np.concatenate([front, front - [0, 0, 0.01]])
