@@ -19,7 +19,7 @@ from typing import Any
 
 import lightning_fabric
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from img2pc.cameras import fixed_cameras
 from img2pc.chamfer import chamfer_losses
@@ -188,8 +188,9 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = group["peak"] * _schedule(share, settings.warm_up_share)
             batch = next(batches).to(fabric.device)
-            draw = step * fabric.world_size + fabric.global_rank
-            pictures = _augmented(batch.pictures(), settings, draw)
+            lot = settings.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank
+            lots = torch.Generator().manual_seed(lot)
+            pictures = augmented(batch.pictures(), lots, settings.augmentation_share)
             predicted = model(network_input(pictures))
             true = batch.views()
             losses = view_losses(predicted, true, settings.coordinate_weight)
@@ -198,7 +199,7 @@ def train(
                 total = total + settings.novel_weight * _novel_loss(predicted, batch, settings)
             elif settings.stage == "chamfer":
                 total = total + settings.chamfer_weight * _chamfer_loss(
-                    predicted, true, settings, draw
+                    predicted, true, settings, lot
                 )
             fabric.backward(total)
             torch.nn.utils.clip_grad_norm_(generator.parameters(), settings.gradient_norm)
@@ -227,13 +228,6 @@ def train(
     return weights_path
 
 
-def _augmented(
-    crops: UInt8[torch.Tensor, "batch size size 4"], settings: TrainingSettings, draw: int
-) -> UInt8[torch.Tensor, "batch size size 4"]:
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + draw)
-    return augmented(crops, generator, settings.augmentation_share)
-
-
 def _novel_loss(
     predicted: Views, batch: Batch, settings: TrainingSettings
 ) -> Float[torch.Tensor, ""]:
@@ -253,10 +247,10 @@ def _novel_loss(
 
 
 def _chamfer_loss(
-    predicted: Views, true: Views, settings: TrainingSettings, draw: int
+    predicted: Views, true: Views, settings: TrainingSettings, lot: int
 ) -> Float[torch.Tensor, ""]:
-    """How far the points are from the true surface and it from them; other points each draw."""
-    generator = torch.Generator(true.depth.device).manual_seed(settings.seed * 1_000_003 + draw)
+    """How far the points are from the true surface and it from them; other points each lot."""
+    generator = torch.Generator(true.depth.device).manual_seed(lot)
     cameras, weight = fixed_cameras(true.depth.shape[-1]), settings.completeness_weight
     return chamfer_losses(predicted, true, cameras, generator, weight).total
 
