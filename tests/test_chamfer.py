@@ -106,7 +106,7 @@ def test_gradients_move_points_to_the_surface_and_doubt_those_that_are_far() -> 
 
 def test_gradcheck() -> None:
     generator = torch.Generator().manual_seed(0)
-    shape = (1, 8, 4, 4)
+    shape = (2, 8, 4, 4)
     depth = (
         1 + 0.1 * torch.randn(shape, dtype=torch.float64, generator=generator)
     ).requires_grad_()
