@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-# rembg brings Numba, whose threads would be those of the TBB that Open3D brings; at the end of a
-# process that has both (only tests have: test_meshing.sparing) Numba would wait for them for ever.
-os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
+# As the command line does. Also, what Numba compiles would run in threads of the TBB that Open3D
+# brings; at the end of a process that has both (only tests have: test_meshing.sparing) it would
+# wait for them for ever.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
 
 # An int passes for a float (PEP 484), which beartype grants only when asked; `img2pc` is checked
 # from its first import on, so this comes before.

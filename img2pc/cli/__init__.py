@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -25,6 +26,9 @@ def main() -> None:
         # File names may be no text at all, or none that this encoding knows.
         unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    # rembg brings PyMatting, which nothing here calls and which Numba would compile on its first
+    # import: 45 seconds.
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
