@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 from PIL import Image, ImageOps
 
@@ -32,8 +32,8 @@ def draw_cloud(
 ) -> UInt8[ndarray, "size size 3"]:
     """The cloud from one side, orthographic, lit from the camera's upper left, on white.
 
-    Points are discs of `radius` pixels, by default a two-hundredth of the size, or one.
-    In clay without colours. Colours have the picture's light in them and are lit more evenly.
+    Points are discs of `radius` half pixels, by default large enough to close most gaps between
+    them. In clay without colours. Colours have the picture's light in them and are lit more evenly.
     """
     azimuth, elevation = np.radians(azimuth_degrees), np.radians(elevation_degrees)
     towards = np.array(
@@ -50,30 +50,39 @@ def draw_cloud(
     facing = normals @ towards > -0.2  # the far side is not seen through gaps between points
     points, shade = points[facing], shade[facing]
     surface, least = (_CLAY, 0.25) if colours is None else (colours[facing], 0.6)
-    scale = 0.86 * size
-    column = (size / 2 + scale * points @ right).round().astype(int)
-    row = (size / 2 - scale * points @ up).round().astype(int)
-    near = points @ towards
     if not len(points):
         return np.full((size, size, 3), 255, dtype=np.uint8)
-    radius = max(1, size // 200) if radius is None else radius
-    image = np.full((size * size, 3), 255, dtype=np.uint8)
-    # Far to near, so that the nearest disc over a pixel is drawn last.
-    order = np.argsort(near)
+    # Twice as large, and reduced at the end.
+    side, scale = 2 * size, 0.86 * 2 * size
+    place = np.stack([-points @ up, points @ right])
+    row, column = np.floor(size + scale * place).astype(int)
+    near = points @ towards
+    fade = 0.75 + 0.25 * (near - near.min()) / max(float(np.ptp(near)), 1e-9)
+    shaded = (surface * ((least + (1 - least) * shade) * fade)[:, None]).astype(np.uint8)
+    radius = _closing_radius(row, column, side) if radius is None else radius
     offsets = [
         (y, x)
         for y in range(-radius, radius + 1)
         for x in range(-radius, radius + 1)
-        if y * y + x * x <= radius * radius
+        if y * y + x * x <= radius * (radius + 0.5)
     ]
-    rows = np.concatenate([row[order, None] + [y for y, _ in offsets]]).reshape(-1)
-    columns = np.concatenate([column[order, None] + [x for _, x in offsets]]).reshape(-1)
-    fade = 0.75 + 0.25 * (near - near.min()) / max(float(np.ptp(near)), 1e-9)
-    shaded = surface * ((least + (1 - least) * shade) * fade)[:, None]
-    discs = np.repeat(shaded[order], len(offsets), axis=0)
-    inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
-    image[(rows * size + columns)[inside]] = discs[inside].astype(np.uint8)
-    return image.reshape(size, size, 3)
+    # Far to near, so that the nearest disc over a pixel is drawn last.
+    order = np.argsort(near)
+    rows, columns = (
+        (each[order, None] + along).ravel()
+        for each, along in zip((row, column), np.transpose(offsets), strict=True)
+    )
+    inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+    image = np.full((side * side, 3), 255, dtype=np.uint8)
+    image[(rows * side + columns)[inside]] = np.repeat(shaded[order], len(offsets), axis=0)[inside]
+    return np.asarray(Image.fromarray(image.reshape(side, side, 3)).reduce(2))
+
+
+def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
+    """Half as much again as points are apart, were they spread evenly over what they cover."""
+    cell = max(1, side // 40)
+    covered = len(np.unique(row // cell * side + column // cell)) * cell**2
+    return int(np.clip(round(1.5 * np.sqrt(covered / len(row))), 1, side // 64))
 
 
 def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: int = 320) -> None:
@@ -94,8 +103,7 @@ def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: i
 
 
 def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
-    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface, drawn twice as
-    large and reduced.
+    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface.
 
     Raises:
         BadInputError: the file cannot be written.
@@ -109,8 +117,7 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
     points, normals = points @ Y_UP_FROM_Z_UP.T, normals @ Y_UP_FROM_Z_UP.T
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
-    large = np.concatenate(_sides(PointArrays(points, normals, colours), 2 * size, 1), axis=1)
-    write_png(path, np.asarray(Image.fromarray(large).reduce(2)))
+    write_png(path, np.concatenate(_sides(PointArrays(points, normals, colours), size, 1), axis=1))
 
 
 def _sides(

@@ -19,32 +19,53 @@ LIT = np.array([-0.6, 0.5, 1.0]) / np.linalg.norm([-0.6, 0.5, 1.0])
 DARK = np.array([1.0, 0.0, 0.6]) / np.linalg.norm([1.0, 0.0, 0.6])  # across it, faces the camera
 
 
+def ink(image: np.ndarray) -> np.ndarray:
+    return (255.0 - image).sum(-1)
+
+
+def centre_of_ink(image: np.ndarray) -> list[float]:
+    """Row and column, where the upper left corner is (0, 0)."""
+    darkness = ink(image)
+    places = np.indices(darkness.shape) + 0.5
+    return [float((place * darkness).sum() / darkness.sum()) for place in places]
+
+
 @pytest.mark.parametrize(
     ("azimuth", "elevation", "point", "row", "column"),
     [
         (0.0, 0.0, (0.0, 0.0, 0.0), 50, 50),
-        (0.0, 0.0, (0.25, 0.0, 0.3), 50, 72),  # +X to the right
-        (0.0, 0.0, (0.0, 0.25, 0.3), 28, 50),  # +Y up
-        (90.0, 0.0, (0.3, 0.0, 0.25), 50, 28),  # from +X, +Z is to the left
-        (180.0, 0.0, (0.25, 0.0, 0.0), 50, 28),
-        (0.0, 90.0, (0.0, 0.3, 0.25), 72, 50),  # from above, +Z is towards the bottom
+        (0.0, 0.0, (0.25, 0.0, 0.3), 50, 71.5),  # +X to the right
+        (0.0, 0.0, (0.0, 0.25, 0.3), 28.5, 50),  # +Y up
+        (90.0, 0.0, (0.3, 0.0, 0.25), 50, 28.5),  # from +X, +Z is to the left
+        (180.0, 0.0, (0.25, 0.0, 0.0), 50, 28.5),
+        (0.0, 90.0, (0.0, 0.3, 0.25), 71.5, 50),  # from above, +Z is towards the bottom
     ],
 )
 def test_convention_where_a_point_is_drawn(
-    azimuth: float, elevation: float, point: tuple[float, float, float], row: int, column: int
+    azimuth: float, elevation: float, point: tuple[float, float, float], row: float, column: float
 ) -> None:
     """0.86 of the panel to a unit, the centre in the middle."""
     towards = rotation("y", azimuth) @ rotation("x", -elevation) @ [0, 0, 1]
     image = draw_cloud(np.array([point]), towards[None], 100, azimuth, elevation)
-    drawn = np.argwhere((image != 255).any(-1))
-    assert drawn.mean(0).tolist() == [row, column]
-    assert len(drawn) == 5  # a disc of one pixel's radius
+    assert centre_of_ink(image) == pytest.approx([row, column], abs=0.5)
 
 
-def test_the_rest_is_white() -> None:
-    image = draw_cloud(np.zeros((1, 3)), LIT[None], 100, 0.0, 0.0)
-    assert (image == 255).all(-1).sum() == 100 * 100 - 5
-    assert image[50, 50].max() < 255
+@pytest.mark.parametrize(("radius", "half_pixels"), [(1, 5), (2, 21), (8, 219)])
+def test_a_point_is_a_disc_and_the_rest_is_white(radius: int, half_pixels: int) -> None:
+    black = np.zeros((1, 3), dtype=np.uint8)
+    image = draw_cloud(np.zeros((1, 3)), LIT[None], 100, 0.0, 0.0, black, radius)
+    assert ink(image).sum() / (3 * 255 / 4) == pytest.approx(half_pixels, rel=0.02)
+
+
+@pytest.mark.parametrize("count", [3_000, 10_000, 100_000])
+def test_discs_close_the_gaps_between_points(count: int) -> None:
+    """A square of points drawn at random is nearly all covered, and hardly grows."""
+    points = np.random.default_rng(0).uniform(-0.3, 0.3, (count, 3)) * [1, 1, 0]
+    image = draw_cloud(points, np.tile(LIT, (count, 1)), 320, 0.0, 0.0)
+    side = 0.6 * 0.86 * 320
+    middle = slice(int(160 - side / 2) + 1, int(160 + side / 2))
+    assert (image[middle, middle] < 255).all(-1).mean() > 0.97
+    assert (image < 255).all(-1).sum() < (side + 12) ** 2
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
