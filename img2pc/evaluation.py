@@ -280,7 +280,6 @@ def _mesh_cases(
         FIRST_HELD_OUT_SEED,
         DataSettings,
         batch_of_objects,
-        object_count,
         render_object,
         turned_points,
     )
@@ -297,7 +296,7 @@ def _mesh_cases(
         in_order=True,
         surface_points=TRUE_POINTS,
     )
-    count = object_count(settings, limit)
+    count = len(meshes) if limit is None else min(limit, len(meshes))
 
     def cases() -> Iterator[Case]:
         for index in range(count):

@@ -213,6 +213,18 @@ def test_novel_views_are_kept_in_shards(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_sets_with_other_novel_views_make_batches_without(
+    others: int, shards: Path, tmp_path: Path
+) -> None:
+    for name, count in (("three", 3), ("others", others)):
+        settings = replace(SHARD_SETTINGS, novel_views=count, novel_size=16)
+        list(write_shards(tmp_path / name, settings, 1, workers=1))
+    data = ShardedDataset(tmp_path / "three", tmp_path / "others")
+    for items in ([0, 1], [1, 2], [2, 3]):
+        assert data[items, False].novel_depth is None
+
+
 def test_surface_samples_are_uniform_by_area() -> None:
     """Two squares, of area 3 and 1."""
     wide = np.array([[0.0, 0, 0], [3, 0, 0], [3, 1, 0], [0, 1, 0]])
@@ -333,13 +345,34 @@ def test_a_stop_is_heard_between_shards(tmp_path: Path) -> None:
         assert next(write_shards(tmp_path, SHARD_SETTINGS, 20, 1)) == 2 * left
 
 
-def test_live_workers_share_the_objects_among_them() -> None:
-    loader = torch.utils.data.DataLoader(
-        LiveDataset(SHARD_SETTINGS, first_object=5), batch_size=None, num_workers=2
-    )
-    drawn = list(islice(loader, 4))
-    for index, rendered in enumerate(drawn, start=5):
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_live_objects_do_not_depend_on_the_workers(workers: int) -> None:
+    """Lot 3 of two objects, of the second of two ranks, is of the objects 14 and 15."""
+    live = LiveDataset(SHARD_SETTINGS, objects=2, first_lot=3, rank=1, ranks=2)
+    loader = torch.utils.data.DataLoader(live, batch_size=None, num_workers=workers)
+    drawn = [each for lot in islice(loader, 3) for each in lot]
+    for index, rendered in zip((14, 15, 18, 19, 22, 23), drawn, strict=True):
         assert torch.equal(rendered.pictures, render_object(SHARD_SETTINGS, index).pictures)
+
+
+@pytest.mark.parametrize("missing", ["folder", "split"])
+def test_meshes_that_are_not_there_are_bad_input(
+    missing: str, meshes: Path, tmp_path: Path
+) -> None:
+    """Not a data set of procedural shapes alone."""
+    if missing == "split":
+        (meshes / "manifest.csv").write_text("path,category,split\ntable/b.glb,table,train\n")
+    settings = replace(
+        SHARD_SETTINGS,
+        mesh_folder=str(meshes if missing == "split" else tmp_path / "typo"),
+        mesh_split="trian",
+        mesh_share=0.1,
+    )
+    with pytest.raises(BadInputError, match="no meshes found"):
+        list(write_shards(tmp_path / "data", settings, 4, workers=1))
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(BadInputError, match="no meshes found"):
+        render_object(settings, 0)
 
 
 # --- Mesh folders ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import os
 import shutil
@@ -18,7 +19,7 @@ from torch.testing import assert_close
 from img2pc.cameras import fixed_cameras
 from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import load_weights
-from img2pc.data.dataset import ShardedDataset, write_shards
+from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.errors import BadInputError, WeightsError
 from img2pc.generator import SIZES
 from img2pc.images import network_input
@@ -162,6 +163,26 @@ def test_a_run_of_another_size_is_refused(
         train(tmp_path / "run", data, other, SETTINGS, uninterrupted / "weights.safetensors")
 
 
+def test_no_minutes_are_bad_input(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="more than 0 minutes"):
+        train(tmp_path / "run", ShardedDataset(shards), CONFIG, TrainingSettings(minutes=0.0))
+
+
+@pytest.mark.parametrize("seed", [999_999, 1_000_000])
+def test_seeds_kept_to_measure_on_are_refused(seed: int, shards: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "shards"
+    shutil.copytree(shards, copy)
+    settings = json.loads((copy / "settings.json").read_text())
+    (copy / "settings.json").write_text(json.dumps(settings | {"seed": seed}))
+    live = DataSettings(seed=seed, picture_size=32, view_size=32)
+    for source in (ShardedDataset(shards, copy), live):
+        if seed < 1_000_000:
+            train(tmp_path / type(source).__name__, source, CONFIG, replace(SETTINGS, steps=1))
+        else:
+            with pytest.raises(BadInputError, match="kept to measure on"):
+                train(tmp_path / "run", source, CONFIG, SETTINGS)
+
+
 def test_data_of_another_picture_size_is_refused(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="32"):
         train(tmp_path / "run", ShardedDataset(shards), SIZES["tiny"], SETTINGS)
@@ -188,7 +209,14 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
             *("--batch-size", "4", "--workers", "0", "--accelerator", "cpu", "--devices", "2"),
         ),
     ):
-        subprocess.run([sys.executable, script, *map(str, command)], check=True, timeout=300)
+        printed = subprocess.run(
+            [sys.executable, script, *map(str, command)],
+            check=True,
+            timeout=300,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+    assert printed == f"{tmp_path / 'run' / 'weights.safetensors'}\n"
     assert [row["samples"] for row in log_without_times(tmp_path / "run")] == ["160"]
     assert load_weights(tmp_path / "run" / "weights.safetensors")[1].samples == 160
 
@@ -305,15 +333,43 @@ def test_a_run_goes_on_from_weights_and_log_alone(
         train(run, ShardedDataset(shards), replace(CONFIG, token_width=32), SETTINGS)
 
 
-def test_checkpoints_of_before_are_read(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
-    """They had the average in an AveragedModel."""
-    run = tmp_path / "run"
-    run.mkdir()
+def test_a_checkpoint_of_before_is_refused(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    """It did not know what had been seen."""
     state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
-    state["average"] = {f"module.{name}": each for name, each in state["average"].items()}
-    torch.save(state | {"average": state["average"] | {"n_averaged": 40}}, run / "checkpoint.pt")
-    weights = train(run, ShardedDataset(shards), CONFIG, SETTINGS)
-    assert_same_weights(weights, uninterrupted / "weights.safetensors")
+    del state["samples"], state["data"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(BadInputError, match="older version; delete it"):
+        train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)
+
+
+def test_a_resumed_run_remembers_what_it_has_seen_before(shards: Path, tmp_path: Path) -> None:
+    """Other data and a larger batch: 20 steps of 4 pictures, then 10 of 8, in steps and weights."""
+    other = tmp_path / "other"
+    shutil.copytree(shards, other)
+    settings = json.loads((other / "settings.json").read_text())
+    (other / "settings.json").write_text(json.dumps(settings | {"seed": 77}))
+    run, first, second = tmp_path / "run", ShardedDataset(shards), ShardedDataset(other)
+    train(run, first, CONFIG, replace(SETTINGS, steps=20))
+    weights = train(run, second, CONFIG, replace(SETTINGS, steps=30, batch_size=8))
+    info = load_weights(weights)[1]
+    assert (info.samples, info.data) == (160, (*first.hashes, *second.hashes))
+
+
+def test_a_resumed_run_learns_at_the_rate_it_is_given(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    before = torch.load(run / "checkpoint.pt", weights_only=True)["generator"]
+    settings = replace(
+        SETTINGS, steps=50, learning_rate=0.0, muon_learning_rate=0.0, weight_decay=0.0
+    )
+    train(run, ShardedDataset(shards), CONFIG, settings)
+    after = torch.load(run / "checkpoint.pt", weights_only=True)["generator"]
+    for name, values in before.items():
+        assert torch.equal(after[name], values), name
 
 
 def test_new_shards_are_trained_on_as_they_appear(shards: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -101,7 +103,12 @@ def data(
         int, typer.Option(min=0, help="From random sides, for `train --stage joint`.")
     ] = 0,
     surface_points: Annotated[
-        int, typer.Option(min=1, help="Of each object, to measure clouds by; training needs none.")
+        int,
+        typer.Option(
+            min=1,
+            help="Of each object, to measure clouds by, and what baselines answer with; training "
+            "needs none.",
+        ),
     ] = 4096,
     workers: Annotated[
         Optional[int],  # noqa: UP045
@@ -258,7 +265,9 @@ def train(
     )
     live = DataSettings(seed=seed, novel_views=5 if stage == "joint" else 0)
     source = ShardedDataset(*data) if data else live
-    with ProgressBar("train", 1000, show="share") as advance:
+    # Fabric runs this command once more for each further device.
+    first = os.environ.get("LOCAL_RANK", "0") == "0"
+    with ProgressBar("train", 1000, show="share") if first else nullcontext(_unseen) as advance:
 
         def report(progress: Progress) -> None:
             advance(
@@ -268,4 +277,9 @@ def train(
             )
 
         weights = run_training(run, source, SIZES[size], settings, initial_weights, report)
-    print(weights)
+    if first:
+        print(weights)
+
+
+def _unseen(amount: float, note: str = "") -> None:
+    """Progress of what has no bar."""

@@ -156,8 +156,11 @@ def render_object(settings: DataSettings, index: int) -> RenderedObject:
     """The object of that index; a shape that cannot be drawn is replaced by the next draw.
 
     Raises:
-        BadInputError: `in_order`, and the mesh cannot be drawn.
+        BadInputError: there are no meshes where the settings look for them; or `in_order`, and the
+            mesh cannot be drawn.
     """
+    if settings.mesh_folder:
+        _meshes(settings.mesh_folder, settings.mesh_split)
     for attempt in range(20):
         rng = np.random.default_rng([settings.seed, index, attempt])
         try:
@@ -269,15 +272,6 @@ def turned_points(
 # --- Shards ---------------------------------------------------------------------------------------
 
 
-def object_count(settings: DataSettings, objects: int | None) -> int:
-    """How many objects to draw: as asked for, or every mesh once for `in_order`."""
-    if settings.in_order:
-        assert settings.mesh_folder is not None
-        available = len(_meshes(settings.mesh_folder, settings.mesh_split))
-        return available if objects is None else min(objects, available)
-    return 10_000 if objects is None else objects
-
-
 def write_shards(
     folder: Path, settings: DataSettings, objects: int, workers: int, stop: Stop | None = None
 ) -> Iterator[int]:
@@ -287,8 +281,11 @@ def write_shards(
     ends it after the shards at hand.
 
     Raises:
-        BadInputError: the folder holds a data set with other settings, or cannot be written.
+        BadInputError: there are no meshes where the settings look for them, or the folder holds a
+            data set with other settings or cannot be written.
     """
+    if settings.mesh_folder:
+        _meshes(settings.mesh_folder, settings.mesh_split)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _keep_settings(folder, settings)
@@ -345,13 +342,7 @@ def _objects_in(shard: Path) -> int:
 
 def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) -> None:
     torch.set_num_threads(1)
-    rendered = []
-    for index in range(start, stop):
-        try:
-            rendered.append(render_object(settings, index))
-        except BadInputError:
-            if not settings.in_order:
-                raise
+    rendered = [render_object(settings, index) for index in range(start, stop)]
     tensors = {
         name: torch.stack([getattr(each, name) for each in rendered])
         for name in (*_STORED, *(_STORED_NOVEL if settings.novel_views else ()))
@@ -367,6 +358,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
     Item i is picture i % P of object i // P, folder after folder.
 
     Attributes:
+        hashes, seeds: of each folder, what it holds and what it was drawn from.
         pinned: make batches in memory that a GPU copies from while it computes. It is also used
             again: fresh memory takes four times as long to fill.
     """
@@ -380,6 +372,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         self._shards: list[dict[str, Tensor]] = []
         self.categories: list[str] = []
         hashes: list[str] = []
+        seeds: list[int] = []
         for folder in folders:
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
@@ -395,9 +388,13 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
                     tensors, categories = self._opened[key]
                     self._shards.append(tensors)
                     self.categories += categories
-                described = (folder / "settings.json").read_text() + f" {len(paths)} shards"
+                settings = (folder / "settings.json").read_text()
+                described = f"{settings} {len(paths)} shards"
+                seeds.append(int(json.loads(settings)["seed"]))
             except (OSError, SafetensorError) as error:
                 raise BadInputError(f"the data set in {folder} is damaged: {error}") from error
+            except (ValueError, KeyError, TypeError) as error:
+                raise BadInputError(f"{folder / 'settings.json'} is damaged") from error
             hashes.append(hashlib.sha256(described.encode()).hexdigest()[:16])
         shapes = {
             (*shard["pictures"].shape[1:3], shard["depth"].shape[-1]) for shard in self._shards
@@ -405,8 +402,15 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         if len(shapes) != 1:
             raise BadInputError("the data sets differ in pictures per object or in resolution")
         self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
-        self.hashes = tuple(hashes)
+        self.hashes, self.seeds = tuple(hashes), tuple(seeds)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
+        # Novel views only if a batch can be made of any of them.
+        novel = {
+            shard[name].shape[1:] if name in shard else None
+            for shard in self._shards
+            for name in _STORED_NOVEL[:1]
+        }
+        self._novel = _STORED_NOVEL if len(novel) == 1 and None not in novel else ()
 
     def grown(self) -> ShardedDataset:
         """The folders as they are now; only shards that are new are opened."""
@@ -427,8 +431,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             mirrored,
             **{
                 name: self._stacked([shard[name][row] for shard, row, _ in rows])
-                for name in _STORED_NOVEL
-                if all(name in shard for shard, _, _ in rows)
+                for name in self._novel
             },
         )
 
@@ -463,22 +466,32 @@ def check_sizes(data: DataSettings | ShardedDataset, config: GeneratorConfig) ->
         )
 
 
-class LiveDataset(torch.utils.data.IterableDataset[RenderedObject]):
-    """Objects drawn on the fly, without end; each worker of each rank draws its own share."""
+class LiveDataset(torch.utils.data.IterableDataset[list[RenderedObject]]):
+    """Lots of consecutive objects drawn on the fly, without end, each rank its own.
+
+    A DataLoader takes them from its workers in turn, so that it gives the same with any number.
+    """
 
     def __init__(
-        self, settings: DataSettings, first_object: int = 0, rank: int = 0, ranks: int = 1
+        self,
+        settings: DataSettings,
+        objects: int,
+        first_lot: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
-        self._settings = settings
-        self._first, self._rank, self._ranks = first_object, rank, ranks
+        self._settings, self._objects = settings, objects
+        self._first, self._rank, self._ranks = first_lot, rank, ranks
 
-    def __iter__(self) -> Iterator[RenderedObject]:
+    def __iter__(self) -> Iterator[list[RenderedObject]]:
         worker = torch.utils.data.get_worker_info()
         number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        index = self._first + self._rank * workers + number
+        lot = self._first + number
         while True:
-            yield render_object(self._settings, index)
-            index += self._ranks * workers
+            start = (lot * self._ranks + self._rank) * self._objects
+            indices = range(start, start + self._objects)
+            yield [render_object(self._settings, index) for index in indices]
+            lot += workers
 
 
 def batch_of_objects(rendered: list[RenderedObject]) -> Batch:

@@ -26,6 +26,7 @@ from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
 from img2pc.choices import Renderer, Stage
 from img2pc.data.dataset import (
+    FIRST_HELD_OUT_SEED,
     Batch,
     DataSettings,
     LiveDataset,
@@ -44,6 +45,8 @@ from img2pc.training.augmentation import augmented
 from img2pc.training.muon import Muon
 from img2pc.views import Views
 
+# Of the optimisers: what a resumed run takes from its call, not from the checkpoint.
+_OF_THE_CALL = ("peak", "weight_decay")
 LOG_COLUMNS = ("step", "seconds", "samples", "loss", "mask", "coordinates", "iou", "rate")
 
 
@@ -122,12 +125,16 @@ def train(
     Source: Lin et al. 2018, sec. 4.1.
 
     Raises:
-        BadInputError: no length given, data of other sizes than the generator's, or a checkpoint
-            of another generator.
+        BadInputError: no length given, data of other sizes than the generator's or of seeds kept to
+            measure on, or a checkpoint of another generator.
     """
     if (settings.steps is None) == (settings.minutes is None):
         raise BadInputError("give the length of training as either steps or minutes")
+    if settings.minutes is not None and settings.minutes <= 0:
+        raise BadInputError("give training more than 0 minutes")
     check_sizes(data, config)
+    if max(data.seeds if isinstance(data, ShardedDataset) else (data.seed,)) >= FIRST_HELD_OUT_SEED:
+        raise BadInputError(f"seeds from {FIRST_HELD_OUT_SEED} on are kept to measure on")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
@@ -144,20 +151,23 @@ def train(
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).to(fabric.device)
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
-    step, seconds = _resume(run_folder, fabric, generator, average, optimisers)
+    step, seconds, before = _resume(run_folder, fabric, generator, average, optimisers, before)
+    first_step = step
     if settings.compiled:
         _compile(generator, model, settings.batch_size, fabric)
 
-    hashes = data.hashes if isinstance(data, ShardedDataset) else (repr(data),)
-    hashes = tuple(dict.fromkeys((*before.data, *hashes)))
     batches = _batches(data, settings, step, fabric)
     samples_a_step = settings.batch_size * fabric.world_size
 
     def save() -> None:
         if not fabric.is_global_zero:
             return
+        samples = before.samples + (step - first_step) * samples_a_step
+        info = WeightsInfo(config, _united(before.data, _hashes(data, settings)), samples)
         state = {
             "config": repr(config),
+            "samples": info.samples,
+            "data": info.data,
             "step": step,
             "seconds": seconds,
             "generator": generator.state_dict(),
@@ -166,7 +176,6 @@ def train(
         }
         with written_atomically(run_folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
-        info = WeightsInfo(config, hashes, before.samples + step * samples_a_step)
         save_weights(weights_path, average, info)
 
     saved = logged = time.monotonic()
@@ -345,37 +354,57 @@ def _initial(
     return generator.train(), info
 
 
+def _hashes(data: ShardedDataset | DataSettings, settings: TrainingSettings) -> tuple[str, ...]:
+    """What this call trains on."""
+    if not isinstance(data, ShardedDataset):
+        return (repr(data),)
+    return (data if settings.rescan_minutes is None else data.grown()).hashes
+
+
+def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
 def _resume(
     run_folder: Path,
     fabric: lightning_fabric.Fabric,
     generator: StructureGenerator,
     average: StructureGenerator,
     optimisers: list[torch.optim.Optimizer],
-) -> tuple[int, float]:
-    """Step and training seconds of the folder's checkpoint, or else of its weights and log, loaded;
-    zeros if there are neither."""
+    initial: WeightsInfo,
+) -> tuple[int, float, WeightsInfo]:
+    """Step, training seconds and what was seen by the folder's checkpoint, or else by its weights
+    and log, loaded; zeros and `initial` if there are neither. Learning rates are this call's."""
     path = run_folder / "checkpoint.pt"
     if not path.exists():
-        return _resume_from_weights(run_folder, generator, average)
+        return _resume_from_weights(run_folder, generator, average, initial)
     state = torch.load(path, map_location=fabric.device, weights_only=True)
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
+    if "samples" not in state:
+        raise BadInputError(
+            f"{path} is of an older version; delete it to go on from the weights beside it"
+        )
     generator.load_state_dict(state["generator"])
-    # Until November 2026 AveragedModel put a prefix and a counter there.
-    averaged = {name.removeprefix("module."): each for name, each in state["average"].items()}
-    averaged.pop("n_averaged", None)
-    average.load_state_dict(averaged)
+    average.load_state_dict(state["average"])
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        wanted = [{name: group[name] for name in _OF_THE_CALL} for group in optimiser.param_groups]
         optimiser.load_state_dict(saved)
-    return int(state["step"]), float(state["seconds"])
+        for group, values in zip(optimiser.param_groups, wanted, strict=True):
+            group.update(values)
+    seen = WeightsInfo(generator.config, tuple(state["data"]), int(state["samples"]))
+    return int(state["step"]), float(state["seconds"]), seen
 
 
 def _resume_from_weights(
-    run_folder: Path, generator: StructureGenerator, average: StructureGenerator
-) -> tuple[int, float]:
+    run_folder: Path,
+    generator: StructureGenerator,
+    average: StructureGenerator,
+    initial: WeightsInfo,
+) -> tuple[int, float, WeightsInfo]:
     weights, log = run_folder / "weights.safetensors", run_folder / "log.csv"
     if not (weights.exists() and log.exists()):
-        return 0, 0.0
+        return 0, 0.0, initial
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
     saved, info = load_weights(weights)
@@ -385,7 +414,8 @@ def _resume_from_weights(
         )
     for each in (generator, average):
         each.load_state_dict(saved.state_dict())
-    return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
+    step, seconds = (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
+    return step, seconds, info
 
 
 def _batches(
@@ -401,11 +431,11 @@ def _batches(
         data.pinned = pinned
         return _batches_of_shards(data, settings, first_step, rank, ranks)
     objects = max(1, settings.batch_size // data.pictures_per_object)
-    live = LiveDataset(data, first_step * ranks * objects, rank, ranks)
+    live = LiveDataset(data, objects, first_step, rank, ranks)
     return iter(
         torch.utils.data.DataLoader(
             live,
-            batch_size=objects,
+            batch_size=None,
             collate_fn=batch_of_objects,
             num_workers=settings.workers,
             pin_memory=pinned,

@@ -132,7 +132,7 @@ class Chosen(ShardedDataset):
 
     def is_mesh(self, number: int) -> bool:
         rng = np.random.default_rng([self.settings.seed, number, 0])
-        return bool(rng.random() < self.settings.mesh_share)
+        return bool(self.settings.mesh_folder) and bool(rng.random() < self.settings.mesh_share)
 
     def __len__(self) -> int:
         return len(self.chosen)

@@ -136,14 +136,8 @@ def _array(m: Maker) -> None:
     if rows > 1 or m.chance(0.6):
         m.add("c", box(float(span[0]) * 1.05, 0.1 * float(extent.max()), float(span[2]) * 1.05))
     else:
-        for z in (-0.3, 0.3):
-            m.add(
-                "c",
-                box(float(span[0]), *(float(extent.min()) * 0.2 + 0.05,) * 2).moved(
-                    0, float(extent[1]) / 2, z * float(extent[2])
-                ),
-            )
-            break
+        rail = box(float(span[0]), *(float(extent.min()) * 0.2 + 0.05,) * 2)
+        m.add("c", rail.moved(0, float(extent[1]) / 2, -0.3 * float(extent[2])))
 
 
 def _stones(m: Maker) -> None:
