@@ -16,8 +16,9 @@ log = logging.getLogger(__name__)
 
 MINIMUM_POINTS = 50
 _NEIGHBOURS = 10
-_FINEST_CELL = 1 / 400  # of the diagonal; finer than any depth we reconstruct at
-_OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours
+_FINEST_CELL = 1 / 400  # of the diagonal
+_SOME = 10_000
+_OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours, of all and of those
 _FLAT = 1e-3  # thickness over length below which points count as lying in a plane
 _DIRECTIONS = 64
 _NOISE_SAMPLES, _PLANE_NEIGHBOURS = 4000, 30
@@ -54,7 +55,7 @@ def clean(cloud: PointArrays) -> PointArrays:
 
 def spacing(points: Float[ndarray, "point 3"]) -> float:
     """The median over points of the mean distance to the nearest neighbours."""
-    return float(np.median(_neighbour_distance(points)))
+    return float(np.median(_neighbour_distance(points)[0]))
 
 
 def noise(points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]) -> float:
@@ -161,8 +162,10 @@ def _thinned(cloud: PointArrays) -> PointArrays:
     """One point for each cell, and for each octant its normal points to, so that the two sides of
     a thin sheet both stay."""
     points = cloud.points
-    low, high = points.min(0), points.max(0)
-    cell = np.linalg.norm(high - low) * _FINEST_CELL
+    low = points.min(0)
+    # Points far away, or a scanner's many misses in one place, make no cell larger.
+    some = np.unique(points[:: max(1, len(points) // _SOME)], axis=0)
+    cell = np.linalg.norm(np.subtract(*np.quantile(some, (0.99, 0.01), axis=0))) * _FINEST_CELL
     if not np.isfinite(cell) or cell == 0:
         raise BadInputError("all points of the cloud are the same")
     key = ((points - low) / cell).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1]) * 8
@@ -181,15 +184,19 @@ def _select(cloud: PointArrays, which: ndarray) -> PointArrays:
 
 
 def _outliers(points: Float[ndarray, "point 3"]) -> ndarray:
-    distance = _neighbour_distance(points)
-    return np.asarray(distance > _OUTLIER_SPACINGS * np.median(distance))
+    """What is far from its neighbours, which are nearer to theirs: a part may be sparse."""
+    distance, neighbours = _neighbour_distance(points)
+    usual = np.maximum(np.median(distance), np.median(distance[neighbours], axis=1))
+    return np.asarray(distance > _OUTLIER_SPACINGS * usual)
 
 
-def _neighbour_distance(points: Float[ndarray, "point 3"]) -> Float[ndarray, "point"]:
+def _neighbour_distance(
+    points: Float[ndarray, "point 3"],
+) -> tuple[Float[ndarray, "point"], Int[ndarray, "point neighbour"]]:
+    """The mean distance of each point to its neighbours, and which they are."""
     _check_count(points)
-    distance, _ = cKDTree(points).query(points, k=_NEIGHBOURS)
-    mean: ndarray = distance[:, 1:].mean(1)
-    return mean
+    distance, index = cKDTree(points).query(points, k=_NEIGHBOURS)
+    return distance[:, 1:].mean(1), index[:, 1:]
 
 
 def _check_count(points: Float[ndarray, "point 3"]) -> None:

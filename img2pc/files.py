@@ -10,6 +10,32 @@ from pathlib import Path
 
 from img2pc.errors import BadInputError
 
+_UMASK = os.umask(0)  # read by setting it, which other threads would notice later
+os.umask(_UMASK)
+
+
+def is_file(path: Path) -> bool:
+    """False, too, where the path cannot be looked at; Path's raises that before Python 3.14."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """False, too, where the path cannot be looked at."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def exists(path: Path) -> bool:
+    """False, too, where the path cannot be looked at."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether both name one file, which need not be there yet."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100
+
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
@@ -40,9 +66,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+            temporary.chmod(0o666 & ~_UMASK)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

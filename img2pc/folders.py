@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from img2pc.errors import BadInputError
+from img2pc.files import exists, is_file
 
 PICTURE_FORMATS = (
     *("apng", "avif", "bmp", "gif", "heic", "heif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm"),
@@ -134,7 +135,7 @@ def _is_picture(path: Path) -> bool:
     if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
         return False
     # A link to nothing is said to fail; a pipe would be waited for.
-    return path.is_file() or not path.exists()
+    return is_file(path) or not exists(path)
 
 
 def _on_any_disk(path: Path) -> str:

@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
+from img2pc.files import is_file
 
 COLOUR_SUFFIXES = (".obj", ".ply", ".glb")
 Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # p_y_up = M @ p_z_up
@@ -65,11 +66,13 @@ def read_mesh(path: Path) -> TriangleMesh:
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES:
         raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
-    if not path.is_file():
+    if not is_file(path):
         raise BadInputError(f"{path} is not a file")
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it logs what it then raises
     try:
-        loaded: Any = trimesh.load_scene(path, process=False).dump()
+        scene: Any = trimesh.load_scene(path, process=False)
+        loaded = scene.dump()
+        unit = trimesh.units.unit_conversion(scene.units, "mm") if suffix == ".3mf" else 1.0
         pieces = [piece for piece in loaded if isinstance(piece, trimesh.Trimesh)]
         pieces = [piece for piece in pieces if len(piece.faces)]
     except Exception as error:  # trimesh raises whatever its parsers raise
@@ -86,8 +89,11 @@ def read_mesh(path: Path) -> TriangleMesh:
     )
     if not np.isfinite(vertices).all():
         raise BadInputError(f"{path} holds coordinates that are not finite")
+    vertices = vertices * unit
     if suffix in _METRE_SUFFIXES:
         vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
+    used, faces = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], faces.reshape(-1, 3)
     _, first, index = np.unique(
         vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
     )

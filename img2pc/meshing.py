@@ -51,6 +51,8 @@ _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts 
 _MARGIN = 0.02  # of the cloud's box, each side
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
+_FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
+_VOXELS = "voxel grid"
 _Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
 
 Surface = tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]
@@ -114,6 +116,8 @@ class Solid:
             said.append(f"gaps bridged: {count}, the widest {widest:.1f} % of the diagonal")
         if self.dropped_share > 0.01:
             said.append(f"loose pieces dropped: {100 * self.dropped_share:.1f} % of the volume")
+        if self.method == _VOXELS:
+            said.append("Poisson reconstruction failed (-v says why); made on a coarse grid")
         return tuple(said)
 
 
@@ -128,6 +132,9 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     """
     settings = settings or MeshSettings()
     cloud = clean(cloud)
+    # Solids are of single precision, which a surveyor's coordinates would use up.
+    middle = (cloud.points.min(0) + cloud.points.max(0)) / 2
+    cloud = PointArrays(cloud.points - middle, cloud.normals, cloud.colours)
     depth = poisson_depth(cloud.points) if settings.depth is None else settings.depth
     if settings.smooth:
         cloud = smoothed(cloud)
@@ -209,7 +216,7 @@ def _ladder(cloud: PointArrays, depth: int) -> Iterator[tuple[str, Callable[[], 
     for shallower in (depth, depth - 1):
         name = f"Poisson at depth {shallower} in a wide cube"
         yield name, partial(poisson, shallower, _WIDE_SCALE)
-    yield "voxel grid", partial(voxel_surface, cloud, 2 ** min(depth, 7))
+    yield _VOXELS, partial(voxel_surface, cloud, 2 ** min(depth, 7))
 
 
 def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
@@ -262,11 +269,16 @@ def _finish(
     if settings.foot:
         cut = _foot_height(solid)
         solid, _ = _largest_body(solid.trim_by_plane((0, 0, 1), cut))
+    if settings.base_mm:
+        solid, points = _resized(solid, points, settings)
+        # Resizing will make the plate thinner by as much as it makes the whole larger.
+        thinner = _scale(_on_plinth(solid, settings.base_mm)[0], settings)
+        solid, lift = _on_plinth(solid, settings.base_mm / thinner)
+        points = points + np.array([0, 0, lift])
+        if any(body.volume() < 0 for body in solid.decompose()):
+            log.warning("the plate closes a hollow off, which is filled")
     solid, _ = _largest_body(_simplified(solid, settings))
     solid, points = _resized(solid, points, settings)
-    if settings.base_mm:
-        solid, lift = _on_plinth(solid, settings.base_mm)
-        points = points + np.array([0, 0, lift])
     vertices, faces = _without_slivers(*_arrays(solid))
     colours = None
     if cloud.colours is not None:
@@ -315,23 +327,35 @@ def _resized(
     solid: Manifold, points: Float[ndarray, "point 3"], settings: MeshSettings
 ) -> tuple[Manifold, Float[ndarray, "point 3"]]:
     """Both to the size asked for, centred above the origin, the solid's lowest point at z = 0."""
-    box = np.array(solid.bounding_box()).reshape(2, 3)
-    size = box[1] - box[0]
-    scale = (
-        settings.size_mm / size.max()
-        if settings.height_mm is None
-        else settings.height_mm / size[2]
-    )
+    box, scale = np.array(solid.bounding_box()).reshape(2, 3), _scale(solid, settings)
     origin = np.array([*(box[:, :2].mean(0)), box[0, 2]])
     return solid.translate(-origin).scale((scale,) * 3), (points - origin) * scale
 
 
+def _scale(solid: Manifold, settings: MeshSettings) -> float:
+    """To the size asked for."""
+    size = _size(solid)
+    if settings.height_mm is None:
+        return float(settings.size_mm / size.max())
+    return float(settings.height_mm / size[2])
+
+
+def _size(solid: Manifold) -> Float[ndarray, "3"]:
+    return np.asarray(np.ptp(np.array(solid.bounding_box()).reshape(2, 3), axis=0))
+
+
 def _foot_height(solid: Manifold) -> float:
-    """How much to cut off below: as little as lets it stand, at most 5 % of the height."""
+    """How much to cut off below: as little as lets it stand and makes no hole in the bottom, at
+    most 5 % of the height."""
     height: float = solid.bounding_box()[5]
     centre = _centre_of_mass(*_arrays(solid))[:2]
+
+    def stands(cut: float) -> bool:
+        whole = solid.trim_by_plane((0, 0, 1), cut).genus() <= solid.genus()
+        return whole and _supports(solid.slice(cut), centre)
+
     cuts = [share * height for share in _FOOT_SHARES]
-    return next((cut for cut in cuts if _supports(solid.slice(cut), centre)), cuts[0])
+    return next(filter(stands, cuts), cuts[0])
 
 
 def _supports(contact: CrossSection, centre: Float[ndarray, "2"]) -> bool:
@@ -358,8 +382,10 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     The surface keeps its triangles, so it stays closed; thin parts close to each other may come to
     overlap, which slicers unite.
     """
-    # Flat sides come as few large triangles, which could not bulge.
-    vertices, faces = _arrays(solid.refine_to_length(least_mm))
+    # Flat sides come as few large triangles, which could not bulge; millions of small ones would
+    # not fit into memory.
+    longest = max(least_mm, _FINEST_SIDE * float(np.linalg.norm(_size(solid))))
+    vertices, faces = _arrays(solid.refine_to_length(longest))
     room: Float[ndarray, "vertex"] | float = np.inf
     for _ in range(3):
         mesh = TriangleMesh(vertices, faces)

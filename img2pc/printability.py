@@ -35,7 +35,8 @@ class PrintReport:
         voids: connected pieces that are inside out: hollows without an opening.
         degenerate_faces: triangles without area.
         contact_mm2: area that lies on the bed.
-        wall_mm: 1 % of the surface belongs to walls thinner than this; None from 5 mm on.
+        wall_mm: 1 % of the surface belongs to walls thinner than this; None from 5 mm, or the
+            least wall asked for, on.
         overhang_share: of the surface, steeper than 45° downwards and not on the bed.
     """
 
@@ -86,7 +87,7 @@ def inspect_mesh(
     on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
     contact = abs(float(area_vectors[on_bed & down, 2].sum()))
     measurable = walls and not open_edges and degenerate < len(faces)
-    wall = thinnest_wall(mesh) if measurable else None
+    wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if measurable else None
     problems = [
         (open_edges, f"not closed: {open_edges} edges border a hole"),
         (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
@@ -138,10 +139,11 @@ def degenerate_faces(
     return _negligible(area, np.ptp(vertices, axis=0))
 
 
-def thinnest_wall(mesh: TriangleMesh) -> float | None:
-    """The thickness that 1 % of the surface stays under, mm; None from 5 mm on."""
+def thinnest_wall(mesh: TriangleMesh, limit_mm: float = _WALL_LIMIT_MM) -> float | None:
+    """The thickness that 1 % of the surface stays under, mm; None from `limit_mm` on."""
     points, normals = sample_surface(mesh, _WALL_SAMPLES)
-    thickness = wall_thickness(points, normals, points, normals, _WALL_LIMIT_MM)
+    limit = min(limit_mm, float(np.linalg.norm(np.ptp(mesh.vertices, axis=0))))
+    thickness = wall_thickness(points, normals, points, normals, limit)
     thinnest = float(np.sort(thickness)[int(_WALL_QUANTILE * len(thickness))])
     return thinnest if np.isfinite(thinnest) else None
 
@@ -173,6 +175,8 @@ def wall_thickness(
         arrived = opposite & (depth > 0)
         thickness[here[arrived]] = depth[arrived]
         walking = np.delete(walking, found[arrived])
+        if not len(walking):
+            break
     return np.where(thickness < limit, thickness, np.inf)
 
 

@@ -43,6 +43,24 @@ def test_duplicates_and_outliers_go() -> None:
     assert np.array_equal(cloud.colours, colours[:1000])
 
 
+@pytest.mark.parametrize("distance", [10, 300, 100_000])
+@pytest.mark.parametrize("misses", [1, 5000])
+def test_points_far_away_cost_the_cloud_nothing(distance: float, misses: int) -> None:
+    """A depth camera reports what it misses in its own place."""
+    points = sphere(5000)
+    far = np.full((misses, 3), float(distance))
+    cloud = clean(PointArrays(np.concatenate([far, points])))
+    assert np.array_equal(cloud.points, points)
+
+
+def test_a_part_that_is_scanned_sparsely_stays() -> None:
+    dense, sparse = sphere(60_000), sphere(2000)
+    points = np.concatenate([dense[dense[:, 2] > 0], sparse[sparse[:, 2] < 0], 3 * np.eye(3)])
+    kept = clean(PointArrays(points)).points
+    assert (kept[:, 2] < 0).sum() > 950  # of 1000; where they meet the others, some go
+    assert np.linalg.norm(kept, axis=-1).max() < 1.001
+
+
 def test_a_clean_cloud_stays_as_it_is() -> None:
     points = sphere(500)
     cloud = clean(PointArrays(points, points))

@@ -55,6 +55,28 @@ def test_round_trip(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
     assert corners(again) == corners(renumbered)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("inch", 25.4), ("meter", 1000), ("micron", 1e-3)])
+def test_a_3mf_says_its_unit(unit: str, factor: float, wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = written(wedge, ".3mf", tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content.replace(b'unit="millimeter"', f'unit="{unit}"'.encode()))
+    size = np.ptp(read_mesh(path).vertices, axis=0)
+    np.testing.assert_allclose(size, factor * np.array([10, 20, 30]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".glb"])
+def test_vertices_of_no_face_do_not_count(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    loose = TriangleMesh(
+        np.concatenate([[[500.0, 0, 0]], wedge.vertices, [[0, 0, -70]]]), wedge.faces + 1
+    )
+    again = read_mesh(written(loose, suffix, tmp_path))
+    np.testing.assert_allclose(np.ptp(again.vertices, axis=0), (10, 20, 30), rtol=1e-6)
+    assert len(again.vertices) == 4
+
+
 @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
 def test_convention_units_and_axes(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
     """PLY and GLB: x right, z up becomes y up, y to the back becomes -z; metres."""

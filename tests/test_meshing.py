@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from manifold3d import CrossSection, Manifold
 from numpy import ndarray
 from scipy.spatial import cKDTree
 
@@ -196,6 +197,15 @@ def test_the_unit_of_the_cloud_does_not_matter(unit: float, tower: PointArrays) 
     assert there.report.volume_mm3 == pytest.approx(here.report.volume_mm3, rel=0.01)
 
 
+def test_coordinates_may_be_a_surveyors() -> None:
+    """Metres of a UTM zone, which single precision knows to half a metre."""
+    solid = solid_from_cloud(replace(ball(), points=ball().points + np.array([5e5, 5e6, 100])))
+    radius = np.linalg.norm(solid.mesh.vertices - [0, 0, 49.5], axis=-1)
+    here = solid_from_cloud(ball())
+    expected = np.linalg.norm(here.mesh.vertices - [0, 0, 49.5], axis=-1)
+    assert (radius.min(), radius.max()) == pytest.approx((expected.min(), expected.max()), abs=0.3)
+
+
 def two_balls(distance: float) -> PointArrays:
     """The smaller one is 0.16 across, the centre of the larger the origin, its radius 0.4."""
     big, small = ball(), ball(200, 0.08)
@@ -301,9 +311,41 @@ def test_a_plate_is_as_thick_as_asked_for() -> None:
     assert solid.report.printable
     beyond = np.linalg.norm(solid.mesh.vertices[:, :2], axis=-1) > 31
     rim = height[beyond & (height < 5)]
-    assert sorted(set(rim.round(4))) == [0.0, 3.0]
-    # The cap up to a tenth of the ball's height reaches 30.6 mm out, the plate 3 mm further.
-    assert solid.report.contact_mm2 == pytest.approx(np.pi * 33.6**2, rel=0.02)
+    assert sorted(set(rim.round(2))) == [0.0, 3.0]
+    # The cap up to a tenth of the ball's height reaches 30.6 mm out, the plate 3 mm further; with
+    # the plate all is scaled to 100 mm once more.
+    assert solid.report.contact_mm2 == pytest.approx(np.pi * (33.6 * 100 / 102.4) ** 2, rel=0.02)
+
+
+def test_size_and_budget_are_of_the_whole_plate_included() -> None:
+    settings = MeshSettings(height_mm=50.0, base_mm=2.0, faces=900)
+    report = solid_from_cloud(ball(), settings).report
+    assert report.printable
+    assert report.size_mm[2] == pytest.approx(50, rel=1e-6)
+    assert report.triangles <= 900
+
+
+def cup(wall: float) -> Manifold:
+    """60 mm high, with a handle, open above, its floor and sides as thick as `wall`."""
+    ring = Manifold.revolve(CrossSection.circle(2, 16).translate((14, 0)), 48).rotate((90, 0, 0))
+    outer = Manifold.cylinder(60, 20, 25, 64) + ring.translate((33, 0, 30))
+    return outer - Manifold.cylinder(60, 20 - wall, 25 - wall, 64).translate((0, 0, wall))
+
+
+def test_what_a_plate_closes_off_is_filled_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    upturned = TriangleMesh(*meshing._arrays(cup(4.0).rotate((180, 0, 0))))
+    cloud = PointArrays(*sample_surface(upturned, 20_000))
+    solid = solid_from_cloud(cloud, MeshSettings(base_mm=3.0, up="z"))
+    assert (solid.report.problems, solid.report.voids) == ((), 0)
+    assert "the plate closes a hollow off, which is filled" in caplog.messages
+
+
+def test_the_foot_makes_no_hole_in_a_floor() -> None:
+    """Of 0.8 mm, tilted so that it stands only where 3 mm are cut off."""
+    tilted = cup(0.8).rotate((4, 0, 0))
+    tilted = tilted.translate((0, 0, -tilted.bounding_box()[2]))
+    cut = meshing._foot_height(tilted)
+    assert tilted.trim_by_plane((0, 0, 1), cut).genus() == tilted.genus() == 1
 
 
 @pytest.mark.parametrize("least", [1.5, 3.0])

@@ -133,6 +133,13 @@ def test_walls_of_a_plate() -> None:
     assert report.warnings == ("walls down to 1.20 mm, thinner than 1.5 mm",)
 
 
+@pytest.mark.parametrize(("least", "wall"), [(8.0, 5.5), (5.2, None), (0.8, None)])
+def test_walls_are_looked_for_up_to_what_is_asked_for(least: float, wall: float | None) -> None:
+    report = inspect_mesh(mesh_of(block((40, 40, 5.5))), least_wall_mm=least)
+    assert report.wall_mm == (None if wall is None else pytest.approx(wall))
+    assert bool(report.warnings) == (wall is not None)
+
+
 def test_walls_of_a_tube(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its facets are nearer to each other than the circles, by the cosine of half a step."""
     monkeypatch.setattr(printability, "_WALL_SAMPLES", 20_000)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from img2pc.files import exists, is_file, is_folder, is_same_file, written_atomically
+
+
+def test_what_cannot_be_looked_at_is_not_there(tmp_path: Path) -> None:
+    too_long = tmp_path / ("a" * 300)
+    assert [look(too_long) for look in (is_file, is_folder, exists)] == [False] * 3
+    assert [look(tmp_path) for look in (is_file, is_folder, exists)] == [False, True, True]
+
+
+def test_files_are_the_same_by_whatever_name(tmp_path: Path) -> None:
+    """There or not yet."""
+    there, link, missing = tmp_path / "a", tmp_path / "link", tmp_path / "b"
+    there.touch()
+    link.symlink_to(there)
+    assert is_same_file(there, link)
+    assert is_same_file(missing, tmp_path / "below" / ".." / "b")
+    assert not is_same_file(there, missing)
+
+
+def test_files_written_by_many_threads_have_the_usual_mode(tmp_path: Path) -> None:
+    def write(number: int) -> int:
+        with written_atomically(tmp_path / str(number)) as temporary:
+            temporary.write_text("")
+        return (tmp_path / str(number)).stat().st_mode & 0o777
+
+    umask = os.umask(0)
+    os.umask(umask)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(write, range(400))) == {0o666 & ~umask}
+    assert os.umask(umask) == umask
