@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 from img2pc.errors import BadInputError
+from img2pc.files import is_file
 from img2pc.open3d_process import read_with_open3d
 
 
@@ -37,7 +38,7 @@ def read_cloud(path: Path) -> PointArrays:
     Raises:
         BadInputError: the file is missing, unreadable, a mesh, or has no finite points.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise BadInputError(f"{path} is not a file")
     try:
         if path.suffix.lower() in (".pcd", ".pts"):
@@ -120,5 +121,5 @@ def _check_rows(path: Path) -> None:
 
 
 def _rows(body: bytes) -> int:
-    """Rows of a text file below its header; `body` begins with the header's last line break."""
-    return len(body.split(b"\n")) - 1 - body.endswith(b"\n")
+    """Rows of a text file below its header, blank lines not counted."""
+    return sum(bool(line.strip()) for line in body.split(b"\n"))

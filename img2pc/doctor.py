@@ -15,7 +15,7 @@ import torch
 from img2pc import __version__
 from img2pc.checkpoints import default_weights, weights_digest
 from img2pc.errors import Img2pcError
-from img2pc.foreground import MODEL_MISSING, rembg_model
+from img2pc.foreground import MODEL_MISSING, REMBG_MISSING, rembg_installed, rembg_model
 from img2pc.open3d_process import poisson_surface
 from img2pc.reconstruction import Reconstructor
 
@@ -94,6 +94,8 @@ def _meshing() -> str:
 
 def _extra(extra: str, packages: tuple[str, ...]) -> str:
     versions = {package: _version(package) for package in packages}
+    if extra == "rembg" and not rembg_installed():
+        return REMBG_MISSING
     if None in versions.values():
         return f"not installed: pip install 'img2pc[{extra}]'"
     found = ", ".join(f"{package} {number}" for package, number in versions.items())

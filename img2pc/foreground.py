@@ -101,6 +101,7 @@ GRABCUT_DOUBT = (
     "the object was cut out of the picture by a guess at its colours; a picture with a transparent "
     "or plain background, a mask, or img2pc[rembg] would do better"
 )
+REMBG_MISSING = "not installed: pip install 'img2pc[rembg]', with Python 3.11 or newer"
 MODEL_MISSING = f"rembg's model is not on this computer; to download it once, run: {DOWNLOAD_MODEL}"
 
 
@@ -145,7 +146,7 @@ def _required_rembg(
     rgb: UInt8[ndarray, "height width 3"],
 ) -> UInt8[ndarray, "height width"]:
     if not rembg_installed():
-        raise BadInputError("rembg is not installed; to install it, pip install 'img2pc[rembg]'")
+        raise BadInputError(f"rembg is {REMBG_MISSING}")
     model = rembg_model()
     if model is None:
         raise BadInputError(MODEL_MISSING)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from img2pc.errors import BadInputError
@@ -29,6 +29,15 @@ LONGEST_SIDE = 2048
 # Transparency of this share of a picture is meant; rounded corners have less.
 TRANSPARENT_SHARE = 1e-3
 # What a HEIC file's header may say (ISO/IEC 23008-12).
+_TURNS = {  # of an EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
@@ -113,9 +122,21 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
             # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
             image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
             profile = image.info.get("icc_profile")
-            upright = _colour_channels(ImageOps.exif_transpose(image))
+            upright = _colour_channels(_upright(image))
             upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX)
             return np.asarray(_to_srgb(upright, profile))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says, if that can be read.
+
+    ImageOps.exif_transpose also writes the EXIF anew, and fails where any of it is odd.
+    """
+    orientation = 1
+    with suppress(Exception):  # whatever a damaged header makes Pillow raise
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 @functools.cache

@@ -181,6 +181,20 @@ def test_clouds_without_a_printable_mesh_are_of_use(
     assert files_in(clouds) == ["failures.jsonl", "refuse.ply"]
 
 
+def test_pictures_that_failed_for_another_reason_are_not_called_unusable(
+    reconstruct: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU whose memory others have taken, say."""
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("img2pc.batch._views", fail)
+    ran = reconstruct()
+    assert ran.code == 6
+    assert "3 of 3 pictures failed" in ran.err
+
+
 @pytest.mark.slow
 def test_two_pictures_become_two_printable_solids(img2pc: Run, photos: Path, clouds: Path) -> None:
     """With the bundled weights: untrained ones see nothing that could be printed."""

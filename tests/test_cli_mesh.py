@@ -524,6 +524,8 @@ def test_an_older_file_stays_where_the_new_one_fails(img2pc: Run, tmp_path: Path
         ["mesh", "cloud.ply", "-o", "cloud.ply"],
         ["mesh", "cloud.ply", "-o", "../here/cloud.ply"],
         ["mesh", "cloud.ply", "--ply"],
+        ["mesh", "cloud.ply", "--preview", "cloud.ply"],
+        ["mesh", "cloud.ply", "--preview", "cloud.stl"],
         ["mesh", "cloud.ply", "--stl", "--obj"],
         ["mesh", "cloud.ply", "--stl", "-o", "solid.stl"],
         ["mesh", "cloud.ply", "--height", "tall"],

@@ -50,6 +50,13 @@ def ply(
     return header.encode() + np.array([tuple(row) for row in rows], dtype=table).tobytes()
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n \n", b"  "])
+def test_blank_lines_at_the_end_are_no_rows(end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cloud.ply"
+    path.write_bytes(ply("ascii", POINTS) + end)
+    assert read_cloud(path).points.tolist() == POINTS
+
+
 def pcd_header(count: int, *more_names: str) -> str:
     """Of an ASCII PCD file with x, y, z and more columns, the last of them packed colours."""
     more = len(more_names)

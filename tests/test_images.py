@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 from torch.testing import assert_close
 
 from img2pc import images
@@ -51,6 +51,26 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     assert upright.shape == (20, 10, 4)
     assert upright[0, 0].tolist() == [255, 0, 0, 255]
     assert upright[-1, 0].tolist() == [0, 0, 255, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(orientation: int, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
+    with Image.open(tmp_path / "photo.png") as photo:
+        expected = np.asarray(ImageOps.exif_transpose(photo))
+    assert np.array_equal(read_image(tmp_path / "photo.png")[..., :3], expected)
+
+
+def test_odd_exif_is_no_reason_to_refuse_a_picture(tmp_path: Path) -> None:
+    """Orientation 6, and a resolution that is text; then a header that is none."""
+    entries = struct.pack("<HHIHHHHI4s", 0x0112, 3, 1, 6, 0, 0x011A, 2, 4, b"72\0\0")
+    tags = b"II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0)
+    for header, shape in ((tags, (20, 10, 4)), (b"not a TIFF file", (10, 20, 4))):
+        Image.new("RGB", (20, 10)).save(tmp_path / "photo.jpg", exif=b"Exif\0\0" + header)
+        assert read_image(tmp_path / "photo.jpg").shape == shape
 
 
 @pytest.mark.parametrize(

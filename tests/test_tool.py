@@ -145,6 +145,11 @@ def test_other_results_beside_a_cloud_on_stdout(
     "arguments",
     [
         ["-", "-o", "-", "--json"],
+        ["-", "--json"],
+        ["a.png", "--preview", "a.png"],
+        ["a.png", "--preview", "./a.ply"],
+        ["a.png", "--mask", "m.png", "--save-mask", "m.png"],
+        ["a.png", "--preview", "p.png", "--save-mask", "p.png"],
         ["-", "--mesh", "stl"],
         ["picture.png", "-o", "-", "--mesh", "stl"],
         ["picture.png", "-o", "a.stl", "--mesh", "obj"],

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 import typer
 
 from img2pc.cli.console import print_report, set_up_logging
-from img2pc.cli.options import QuietOption, VerboseOption, app, check_mesh_suffix, length_mm
+from img2pc.cli.options import (
+    QuietOption,
+    VerboseOption,
+    app,
+    check_apart,
+    check_mesh_suffix,
+    length_mm,
+)
 from img2pc.errors import BadInputError, NotPrintableError
 
 if TYPE_CHECKING:
@@ -103,8 +110,7 @@ def mesh(
         raise typer.BadParameter("a cloud from stdin needs an --output")
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
-    if target.exists() and cloud.exists() and target.samefile(cloud):
-        raise typer.BadParameter(f"{target} is the cloud itself", param_hint="--output")
+    check_apart(cloud, target, *(() if preview is None else (preview,)))
     if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
         raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
     settings = MeshSettings(
@@ -182,7 +188,7 @@ def make_mesh(
     from img2pc.printability import LEAST_WALL_MM
 
     settings = settings or MeshSettings()
-    with Console(stderr=True).status("mesh"):
+    with Console(stderr=True, quiet=not logging.root.isEnabledFor(logging.WARNING)).status("mesh"):
         solid = solid_from_cloud(cloud, settings)
         wall = settings.min_thickness_mm or LEAST_WALL_MM
         report = write_mesh(target, solid, settings.best_effort, wall)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -10,6 +11,7 @@ import typer
 
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
+from img2pc.files import is_same_file
 
 app = typer.Typer(
     name="img2pc",
@@ -43,6 +45,14 @@ def check_mesh_suffix(path: Path) -> None:
         raise typer.BadParameter(
             f"{path} does not end in {', '.join(MESH_SUFFIXES)}", param_hint="--output"
         )
+
+
+def check_apart(*files: Path) -> None:
+    """What is read and what is written are all different files, but for stdin and stdout."""
+    named = [file for file in files if str(file) != "-"]
+    for one, other in combinations(named, 2):
+        if is_same_file(one, other):
+            raise typer.BadParameter(f"{other} is read or written twice; choose another name")
 
 
 def chosen_device(device: Device) -> str:

@@ -26,10 +26,12 @@ from img2pc.cli.options import (
     VerboseOption,
     WeightsOption,
     app,
+    check_apart,
     check_mesh_suffix,
     chosen_device,
 )
 from img2pc.errors import BadInputError, BatchError
+from img2pc.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
@@ -110,12 +112,13 @@ def reconstruct(
     """
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
-    if not image.is_dir():
+    if not is_folder(image):
         if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
             raise typer.BadParameter("--overwrite, --batch-size, --shard and --ray are for folders")
-        if as_json and str(output) == "-":
-            raise typer.BadParameter("--json and the cloud cannot both go to stdout")
         job = _job(image, output, suffix, preview, save_mask)
+        if as_json and job.cloud is None and job.mesh is None:
+            raise typer.BadParameter("--json and the cloud cannot both go to stdout")
+        check_apart(image, *(() if mask is None else (mask,)), *job.outputs)
         _reconstruct_one(job, background, mask, points, colour, weights, device, as_json)
         return
     from img2pc.batch import BatchSettings
@@ -125,7 +128,7 @@ def reconstruct(
     if str(output) == "-" or mask is not None:
         raise typer.BadParameter("a folder goes to a folder, and has no one --mask")
     output = output or image
-    if output.is_file():
+    if is_file(output):
         raise BadInputError(f"{output} is a file; the results of a folder are a folder")
     part = _shard(shard)
     listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
@@ -328,8 +331,8 @@ def _conclude(every: list[Outcome], failures: Path, interrupted: bool, quiet: bo
         told = f"; {error}"
     if interrupted:
         raise KeyboardInterrupt
-    # Where no mesh would print (5), the clouds are there.
-    if failed and len(failed) == len(every) and all(outcome.exit_code != 5 for outcome in every):
+    # Else there may be clouds, without the meshes.
+    if failed and all(outcome.exit_code == BadInputError.exit_code for outcome in every):
         raise BadInputError(f"none of {len(every)} pictures could be used{told}")
     if failed:
         raise BatchError(f"{len(failed)} of {len(every)} pictures failed{told}")
