@@ -219,7 +219,9 @@ def test_sets_with_other_novel_views_make_batches_without(
 ) -> None:
     for name, count in (("three", 3), ("others", others)):
         settings = replace(SHARD_SETTINGS, novel_views=count, novel_size=16)
-        list(write_shards(tmp_path / name, settings, 1, workers=1))
+        (tmp_path / name).mkdir()
+        dataset._keep_settings(tmp_path / name, settings)
+        dataset._write_shard(tmp_path / name, settings, 0, 1)  # in this process
     data = ShardedDataset(tmp_path / "three", tmp_path / "others")
     for items in ([0, 1], [1, 2], [2, 3]):
         assert data[items, False].novel_depth is None
