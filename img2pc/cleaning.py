@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 MINIMUM_POINTS = 50
 _NEIGHBOURS = 10
 _FINEST_CELL = 1 / 400  # of the diagonal
-_SOME = 10_000
+_EXTENT_SAMPLES = 10_000
 _OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours, of all and of those
 _FLAT = 1e-3  # thickness over length below which points count as lying in a plane
 _DIRECTIONS = 64
@@ -164,7 +164,7 @@ def _thinned(cloud: PointArrays) -> PointArrays:
     points = cloud.points
     low = points.min(0)
     # Points far away, or a scanner's many misses in one place, make no cell larger.
-    some = np.unique(points[:: max(1, len(points) // _SOME)], axis=0)
+    some = np.unique(points[:: max(1, len(points) // _EXTENT_SAMPLES)], axis=0)
     cell = np.linalg.norm(np.subtract(*np.quantile(some, (0.99, 0.01), axis=0))) * _FINEST_CELL
     if not np.isfinite(cell) or cell == 0:
         raise BadInputError("all points of the cloud are the same")

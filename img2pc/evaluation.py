@@ -15,6 +15,7 @@ from numpy import ndarray
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
+from img2pc.files import is_file, is_folder
 from img2pc.foreground import find_foreground
 from img2pc.images import crop_to_foreground, read_image
 from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
@@ -81,9 +82,9 @@ def list_cases(
         BadInputError: the folder is missing or holds none of these, or shards of other sizes than
             the generator's.
     """
-    if folder.is_file():
+    if is_file(folder):
         return _mesh_cases(folder, info, split, limit)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
     pairs = sorted(path for path in folder.glob("*.png") if path.with_suffix(".ply").exists())
     if pairs:

@@ -63,7 +63,7 @@ class MeshSettings:
     """How a cloud becomes a solid.
 
     Attributes:
-        size_mm: the longest side, unless `height_mm` is given.
+        size_mm: the longest side, unless `height_mm` is given; a plinth counts.
         depth: of the Poisson octree; by default its cells are as wide as the points are apart.
         smooth: take the noise out of the cloud first, where there is any.
         bridge: join thin parts that come in pieces by struts across the gaps.

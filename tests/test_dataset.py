@@ -357,6 +357,19 @@ def test_live_objects_do_not_depend_on_the_workers(workers: int) -> None:
         assert torch.equal(rendered.pictures, render_object(SHARD_SETTINGS, index).pictures)
 
 
+# --- Mesh folders ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def meshes(tmp_path: Path) -> Path:
+    for name in ("table/b.glb", "table/a.stl", "lamp/c.ply"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        trimesh.creation.box((2.0, 1.0, 1.0)).export(path)
+    (tmp_path / "table" / "notes.txt").write_text("not a mesh")
+    return tmp_path
+
+
 @pytest.mark.parametrize("missing", ["folder", "split"])
 def test_meshes_that_are_not_there_are_bad_input(
     missing: str, meshes: Path, tmp_path: Path
@@ -375,19 +388,6 @@ def test_meshes_that_are_not_there_are_bad_input(
     assert not (tmp_path / "data").exists()
     with pytest.raises(BadInputError, match="no meshes found"):
         render_object(settings, 0)
-
-
-# --- Mesh folders ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def meshes(tmp_path: Path) -> Path:
-    for name in ("table/b.glb", "table/a.stl", "lamp/c.ply"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        trimesh.creation.box((2.0, 1.0, 1.0)).export(path)
-    (tmp_path / "table" / "notes.txt").write_text("not a mesh")
-    return tmp_path
 
 
 def write_manifest(folder: Path, *rows: str) -> None:

@@ -33,7 +33,6 @@ COMMAND = (sys.executable, "-c", "from img2pc.cli import main; main()")
 WEIGHTS, LOG, PARTS = "weights.safetensors", "log.csv", "parts.json"
 PART_BYTES = 15 * 2**20
 HELD_OUT_SEED = 1_000_001
-TRUE_POINTS = 32_768  # as the model card has it
 
 
 @dataclass(frozen=True)
@@ -122,6 +121,8 @@ def _tool(*arguments: object, log: IO[str]) -> subprocess.Popen[str]:
 
 
 def _start_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
+    from img2pc.evaluation import TRUE_POINTS
+
     return _tool(
         *("data", folder, "--seed", HELD_OUT_SEED, "--objects", sitting.held_out),
         *("--pictures", 1, "--surface-points", TRUE_POINTS),

@@ -110,7 +110,7 @@ def mesh(
         raise typer.BadParameter("a cloud from stdin needs an --output")
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
-    check_apart(cloud, target, *(() if preview is None else (preview,)))
+    check_apart(cloud, target, preview)
     if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
         raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
     settings = MeshSettings(

@@ -47,9 +47,9 @@ def check_mesh_suffix(path: Path) -> None:
         )
 
 
-def check_apart(*files: Path) -> None:
+def check_apart(*files: Path | None) -> None:
     """What is read and what is written are all different files, but for stdin and stdout."""
-    named = [file for file in files if str(file) != "-"]
+    named = [file for file in files if file is not None and str(file) != "-"]
     for one, other in combinations(named, 2):
         if is_same_file(one, other):
             raise typer.BadParameter(f"{other} is read or written twice; choose another name")

@@ -118,7 +118,7 @@ def reconstruct(
         job = _job(image, output, suffix, preview, save_mask)
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
-        check_apart(image, *(() if mask is None else (mask,)), *job.outputs)
+        check_apart(image, mask, *job.outputs)
         _reconstruct_one(job, background, mask, points, colour, weights, device, as_json)
         return
     from img2pc.batch import BatchSettings

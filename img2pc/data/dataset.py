@@ -405,12 +405,9 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         self.hashes, self.seeds = tuple(hashes), tuple(seeds)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
         # Novel views only if a batch can be made of any of them.
-        novel = {
-            shard[name].shape[1:] if name in shard else None
-            for shard in self._shards
-            for name in _STORED_NOVEL[:1]
-        }
-        self._novel = _STORED_NOVEL if len(novel) == 1 and None not in novel else ()
+        absent = torch.empty(0)
+        novel = {shard.get("novel_depth", absent).shape[1:] for shard in self._shards}
+        self._novel = _STORED_NOVEL if len(novel) == 1 and any(novel) else ()
 
     def grown(self) -> ShardedDataset:
         """The folders as they are now; only shards that are new are opened."""

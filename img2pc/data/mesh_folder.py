@@ -17,6 +17,7 @@ from numpy import ndarray
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
 from img2pc.errors import BadInputError
+from img2pc.files import is_file, is_folder
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 _MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
@@ -39,10 +40,10 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     Raises:
         BadInputError: no mesh is found, or a pack is damaged.
     """
-    if folder.is_file():
+    if is_file(folder):
         return _packed_meshes(folder, split)
     manifest = folder / "manifest.csv"
-    if manifest.is_file():
+    if is_file(manifest):
         with manifest.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if rows and not {"path", "category"} <= rows[0].keys():
@@ -80,7 +81,7 @@ def pack_meshes(
     Raises:
         BadInputError: `folder` is no folder, none is left, or the pack cannot be written.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
     meshes = list_meshes(folder, split)
 

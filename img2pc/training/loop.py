@@ -163,7 +163,8 @@ def train(
         if not fabric.is_global_zero:
             return
         samples = before.samples + (step - first_step) * samples_a_step
-        info = WeightsInfo(config, _united(before.data, _hashes(data, settings)), samples)
+        hashes = tuple(dict.fromkeys((*before.data, *_hashes(data, settings))))
+        info = WeightsInfo(config, hashes, samples)
         state = {
             "config": repr(config),
             "samples": info.samples,
@@ -359,10 +360,6 @@ def _hashes(data: ShardedDataset | DataSettings, settings: TrainingSettings) -> 
     if not isinstance(data, ShardedDataset):
         return (repr(data),)
     return (data if settings.rescan_minutes is None else data.grown()).hashes
-
-
-def _united(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _resume(
