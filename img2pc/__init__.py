@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 
 def reconstruct(
-    picture: str | Picture,
+    picture: Picture,
     *,
     background: Background = "auto",
     mask: str | Path | None = None,
@@ -36,7 +36,6 @@ def reconstruct(
     from img2pc.reconstruction import Reconstructor
 
     reconstructor = Reconstructor.load(None if weights is None else Path(weights), device)
-    picture = Path(picture) if isinstance(picture, str) else picture
     mask = None if mask is None else Path(mask)
     return reconstructor(picture, background, mask, points, colour).cloud
 

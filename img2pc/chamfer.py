@@ -25,6 +25,7 @@ _PARTS = 1536
 _NEIGHBOURS = 6
 _CELL = 0.01
 _UNLIKELY_LOGIT = -3.0
+_FAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,18 @@ def chamfer_losses(
     Differentiable in the prediction. The generator is of its device.
     Source: Fan, Su and Guibas 2017, sec. 4.1 (Chamfer distance); the probabilities are ours.
     """
-    points, probability = _draw_points(predicted, cameras, generator)
-    surface, _ = _draw_points(true, cameras, generator)
+    points, probability, first = _draw_points(predicted, cameras, generator)
+    surface, _, _ = _draw_points(true, cameras, generator)
     items = torch.arange(len(points), device=points.device)[:, None, None]
     nearest = surface[items, _nearest(points[:, :_QUERIES], surface, 1)].squeeze(2)
     cost, exists = _cost(points[:, :_QUERIES] - nearest), probability[:, :_QUERIES]
     accuracy = ((cost * exists).sum(1) / exists.sum(1)).mean()
 
     parts = _parts(surface, generator)
-    around = _nearest(parts, points, _NEIGHBOURS)
-    cost, exists = _cost(points[items, around] - parts[:, :, None]), probability[items, around]
+    # A pixel drawn again is no second chance of a point there.
+    around = _nearest(parts, points.detach().where(first[..., None], _FAR), _NEIGHBOURS)
+    exists = (probability * first)[items, around]
+    cost = _cost(points[items, around] - parts[:, :, None])
     completeness = _expected_cost(cost, exists).mean()
     total = accuracy + completeness_weight * completeness
     return ChamferLosses(total, accuracy.detach(), completeness.detach())
@@ -88,19 +91,22 @@ def _expected_cost(
 
 def _draw_points(
     views: Views, cameras: OrthographicCameras, generator: torch.Generator
-) -> tuple[Float[Tensor, "batch chosen 3"], Float[Tensor, "batch chosen"]]:
-    """Points of pixels that are not unlikely, in the object frame, and their probabilities.
+) -> tuple[
+    Float[Tensor, "batch chosen 3"], Float[Tensor, "batch chosen"], Bool[Tensor, "batch chosen"]
+]:
+    """Points of pixels that are not unlikely, in the object frame, their probabilities, and
+    whether they are drawn for the first time.
 
     Differentiable in the views. All points would take several times as long.
     """
     logits = views.mask_logits.flatten(1)
-    chosen = _sample(logits.detach() > _UNLIKELY_LOGIT, _POINTS, generator)
+    chosen, first = _sample(logits.detach() > _UNLIKELY_LOGIT, _POINTS, generator)
     planes = views.coordinates.movedim(-1, 1).flatten(2)
     in_camera = planes.gather(2, chosen[:, None].expand(-1, 3, -1)).mT
     object_from_camera = cameras.to(in_camera).object_from_camera
     posed = object_from_camera[chosen // views.depth[0, 0].numel()]
     points = (posed[..., :3, :3] * in_camera[..., None, :]).sum(-1) + posed[..., :3, 3]
-    return points, logits.gather(1, chosen).sigmoid()
+    return points, logits.gather(1, chosen).sigmoid(), first
 
 
 def _parts(
@@ -113,7 +119,7 @@ def _parts(
     x, y, z = (surface / _CELL).floor().long().unbind(-1)
     cells, order = ((x * 512 + y) * 512 + z).sort(1)
     starts = cells.diff(dim=1, prepend=cells[:, :1] - 1) != 0
-    chosen = order.gather(1, _sample(starts, _PARTS, generator))
+    chosen = order.gather(1, _sample(starts, _PARTS, generator)[0])
     return surface.gather(1, chosen[..., None].expand(-1, -1, 3))
 
 
@@ -136,9 +142,11 @@ def _nearest(
 
 def _sample(
     eligible: Bool[Tensor, "batch item"], count: int, generator: torch.Generator
-) -> Int64[Tensor, "batch {count}"]:
-    """`count` of the eligible items of each row, each as often as the others."""
+) -> tuple[Int64[Tensor, "batch {count}"], Bool[Tensor, "batch {count}"]]:
+    """`count` of the eligible items of each row, each as often as the others, and whether they
+    come for the first time."""
     lots = torch.rand(eligible.shape, generator=generator, device=eligible.device)
     drawn = lots.masked_fill_(~eligible, -1.0).topk(min(count, lots.shape[1])).indices
     number = eligible.sum(1, keepdim=True).clamp(1, drawn.shape[1])
-    return drawn.gather(1, torch.arange(count, device=lots.device) % number)
+    places = torch.arange(count, device=lots.device)
+    return drawn.gather(1, places % number), places < number

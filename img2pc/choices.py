@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+Device = Literal["auto", "cpu", "cuda"]
 Background = Literal["auto", "alpha", "border", "rembg", "grabcut", "none"]
 Renderer = Literal["faithful", "soft"]
 Stage = Literal["views", "joint", "chamfer"]
+Size = Literal["tiny", "small", "base"]
+Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")

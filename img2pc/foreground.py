@@ -20,7 +20,7 @@ from PIL import Image
 
 from img2pc.choices import Background
 from img2pc.errors import BadInputError
-from img2pc.images import has_real_alpha
+from img2pc.images import HOW_TO_SHOW_IT, has_real_alpha
 
 if TYPE_CHECKING:
     from rembg.sessions.base import BaseSession
@@ -162,7 +162,7 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
     opaque = alpha > 127
     share = np.count_nonzero(opaque) / opaque.size
     if share == 0:
-        raise BadInputError("there is no foreground in the picture")
+        raise BadInputError(f"no object was found in the picture; {HOW_TO_SHOW_IT}")
     doubts = []
     if share < SMALL_SHARE:
         doubts.append(f"the object covers only {100 * share:.1f} % of the picture")

@@ -26,6 +26,7 @@ FOREGROUND_SHARE = 0.9
 # nothing is lost that the network would see, and a 100-megapixel photograph needs neither gigabytes
 # nor minutes.
 LONGEST_SIDE = 2048
+HOW_TO_SHOW_IT = "a transparent or plain background, or a mask, would show where it is"
 # Transparency of this share of a picture is meant; rounded corners have less.
 TRANSPARENT_SHARE = 1e-3
 # What a HEIC file's header may say (ISO/IEC 23008-12).
@@ -158,7 +159,10 @@ def _refuse_bombs(image: Image.Image, name: str) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     pixels = image.width * image.height
     if limit is not None and pixels > limit and image.format not in ("JPEG", "MPO"):
-        raise BadInputError(f"{name} is too large: {image.width} × {image.height} pixels")
+        raise BadInputError(
+            f"{name} is too large: {image.width} × {image.height} pixels; the limit is "
+            f"{limit / 1e6:.0f} million"
+        )
 
 
 def _colour_channels(image: Image.Image) -> Image.Image:
@@ -216,7 +220,7 @@ def crop_to_foreground(
     """
     opaque = rgba[..., 3] > 127
     if not opaque.any():
-        raise BadInputError("there is no foreground in the picture")
+        raise BadInputError(f"no object was found in the picture; {HOW_TO_SHOW_IT}")
     rows, columns = np.flatnonzero(opaque.any(1)), np.flatnonzero(opaque.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     side = max(bottom - top, right - left) / FOREGROUND_SHARE

@@ -78,7 +78,9 @@ def read_mesh(path: Path) -> TriangleMesh:
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
     if not pieces:
-        raise BadInputError(f"{path} holds no triangles")
+        raise BadInputError(
+            f"{path} holds no triangles; if it is a point cloud, `img2pc mesh` makes a solid of it"
+        )
     offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([np.asarray(piece.vertices, dtype=np.float64) for piece in pieces])
     faces = np.concatenate(

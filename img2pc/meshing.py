@@ -117,7 +117,7 @@ class Solid:
         if self.dropped_share > 0.01:
             said.append(f"loose pieces dropped: {100 * self.dropped_share:.1f} % of the volume")
         if self.method == _VOXELS:
-            said.append("Poisson reconstruction failed (-v says why); made on a coarse grid")
+            said.append("made on a coarse grid: Poisson reconstruction failed (-v says why)")
         return tuple(said)
 
 
@@ -185,7 +185,7 @@ def write_mesh(
     return report
 
 
-def mesh_to_file(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+def mesh_to_file(cloud: PointArrays, path: Path | str) -> tuple[str, ...]:
     """Write the printable solid of a cloud, of the default size; what the user should know of it.
 
     Raises:
@@ -193,7 +193,7 @@ def mesh_to_file(cloud: PointArrays, path: Path) -> tuple[str, ...]:
         NotPrintableError: no printable solid could be made.
     """
     solid = solid_from_cloud(cloud)
-    report = write_mesh(path, solid)
+    report = write_mesh(Path(path), solid)
     return (*solid.warnings, *report.warnings)
 
 

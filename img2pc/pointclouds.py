@@ -54,13 +54,13 @@ class PointCloud:
         )
 
 
-def write_ply(path: Path, cloud: PointCloud) -> None:
+def write_ply(path: Path | str, cloud: PointCloud) -> None:
     """Write `encode_ply`; replaces the file in one step.
 
     Raises:
         BadInputError: the file cannot be written.
     """
-    with written_atomically(path) as temporary:
+    with written_atomically(Path(path)) as temporary:
         temporary.write_bytes(encode_ply(cloud))
 
 

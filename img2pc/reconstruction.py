@@ -24,14 +24,14 @@ from img2pc.errors import BadInputError
 from img2pc.foreground import Foreground, find_foreground
 from img2pc.fusion import fuse
 from img2pc.generator import StructureGenerator
-from img2pc.images import crop_to_foreground, network_input, read_image, read_mask
+from img2pc.images import HOW_TO_SHOW_IT, crop_to_foreground, network_input, read_image, read_mask
 from img2pc.pointclouds import PointCloud
 from img2pc.views import Views
 
 log = logging.getLogger(__name__)
 
 
-Picture = Path | BinaryIO | UInt8[ndarray, "height width 4"]
+Picture = str | Path | BinaryIO | UInt8[ndarray, "height width 4"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Reconstructor:
             BadInputError: the picture is unreadable or no object is found in it.
         """
         with _phase("read"):
+            picture = Path(picture) if isinstance(picture, str) else picture
             rgba = picture if isinstance(picture, np.ndarray) else read_image(picture)
             chosen = None if mask is None else read_mask(mask, rgba.shape[:2])
         with _phase("cut out and crop"):
@@ -153,7 +154,7 @@ class Reconstructor:
         one = Views(views.coordinates[item], views.mask_logits[item])
         cloud = fuse(one, fixed_cameras(self.info.config.view_size))
         if not len(cloud):
-            raise BadInputError("no object was recognised in the picture")
+            raise BadInputError(f"no object was recognised in the picture; {HOW_TO_SHOW_IT}")
         return cloud
 
 

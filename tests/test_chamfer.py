@@ -79,6 +79,17 @@ def test_doubtful_points_count_less() -> None:
     )
 
 
+def test_a_pixel_counts_once_however_often_it_is_drawn() -> None:
+    """Of a small object every pixel is drawn many times; half-certain ones leave surface missed."""
+    found = losses(plate(1.0, logit=0.0), plate(1.0, logit=inf))
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    places = torch.stack([rows, columns], -1).reshape(-1, 2) / SIZE
+    nearest = torch.cdist(places, places).sort(1).values[:, :6]
+    cost = torch.log1p(nearest / SCALE)
+    expected = _expected_cost(cost, torch.full(cost.shape, 0.5)).mean()
+    assert found.true_to_predicted.item() == pytest.approx(expected.item(), rel=1e-3)
+
+
 def test_expected_cost_against_all_outcomes() -> None:
     generator = torch.Generator().manual_seed(0)
     cost, exists = torch.rand(2, 7, 4, dtype=torch.float64, generator=generator)

@@ -187,6 +187,35 @@ def test_targets_that_cannot_be_written(
         assert str(target) in ran.err
 
 
+def test_a_mistyped_folder_is_what_is_complained_of(img2pc, tmp_path: Path) -> None:
+    for options in ([], ["-o", tmp_path / "clouds"], ["--overwrite"]):
+        ran = img2pc("reconstruct", tmp_path / "photoz", *options)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == f"img2pc: {tmp_path / 'photoz'} does not exist\n"
+
+
+def test_a_folder_is_no_cloud(img2pc, chair_picture: Path, tmp_path: Path) -> None:
+    ran = img2pc("reconstruct", chair_picture, "-o", tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert_one_line(ran.err)
+    assert f"{tmp_path} is a folder" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["embreex", "lightning_fabric"])
+def test_what_only_training_needs_is_named(
+    img2pc, module: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in (module, "img2pc")]:
+        if name.startswith(("img2pc.data", "img2pc.training", module)):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    ran = img2pc("train", tmp_path / "run", "--data", shards, "--steps", "1")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"img2pc: {module} is not installed: pip install 'img2pc[train]'\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

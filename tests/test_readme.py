@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import pytest
 import typer
@@ -54,12 +56,14 @@ def test_every_command_parses() -> None:
         command.make_context(name, rest, parent=context)
 
 
-def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
     names: dict[str, object] = {}
     exec(code, names)
     assert len(names["cloud"]) > 1000  # type: ignore[arg-type]
+    assert (tmp_path / "chair.ply").exists()
 
 
 def test_every_subcommand_is_mentioned() -> None:

@@ -15,9 +15,15 @@ import typer
 from img2pc import __version__
 from img2pc.cli import learning, meshes, pictures
 from img2pc.cli.options import app
-from img2pc.errors import Img2pcError
+from img2pc.errors import BadInputError, Img2pcError
 
 __all__ = ["app", "learning", "main", "meshes", "pictures"]
+
+_OF_TRAINING = ("embreex", "lightning_fabric")
+
+# As `--help` shows them: what most people come for first.
+_ORDER = ("reconstruct", "mesh", "check", "doctor", "evaluate", "data", "train", "pack")
+app.registered_commands.sort(key=lambda each: _ORDER.index(getattr(each.callback, "__name__", "")))
 
 
 def main() -> None:
@@ -41,6 +47,12 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in _OF_TRAINING:
+            print(
+                f"img2pc: {error.name} is not installed: pip install 'img2pc[train]'",
+                file=sys.stderr,
+            )
+            sys.exit(BadInputError.exit_code)
         print(
             f"img2pc: unexpected {type(error).__name__}: {error} (--debug shows where)",
             file=sys.stderr,
@@ -58,8 +70,13 @@ def _print_version(wanted: bool) -> bool:
 @app.callback()
 def common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")
     ] = False,
 ) -> None:
-    """One picture of one object → a dense 3D point cloud and a printable mesh. `--debug` shows
-    tracebacks."""
+    """One picture of one object → a dense 3D point cloud and a printable mesh."""

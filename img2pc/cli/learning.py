@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from img2pc.choices import Renderer, Stage
+from img2pc.choices import Device, Precision, Renderer, Size, Stage
 from img2pc.cli.console import ProgressBar, print_tables
 from img2pc.cli.options import DeviceOption, WeightsOption, app, chosen_device
 
@@ -97,10 +97,15 @@ def data(
         Optional[str],  # noqa: UP045
         typer.Option(help="Of a mesh folder with a manifest.csv."),
     ] = "train",
-    mesh_share: Annotated[float, typer.Option(min=0, max=1, help="Share of meshes.")] = 0.4,
-    size: Annotated[int, typer.Option(min=16, help="Side of pictures and views, pixels.")] = 128,
+    mesh_share: Annotated[
+        float, typer.Option(min=0, max=1, help="With --meshes: share of objects that are meshes.")
+    ] = 0.4,
+    size: Annotated[
+        int,
+        typer.Option(min=16, help="Side of pictures and views, pixels; every generator takes 128."),
+    ] = 128,
     novel_views: Annotated[
-        int, typer.Option(min=0, help="From random sides, for `train --stage joint`.")
+        int, typer.Option(min=0, help="From random sides, for `train --stage joint` (5 will do).")
     ] = 0,
     surface_points: Annotated[
         int,
@@ -173,21 +178,25 @@ def train(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(help="A folder of shards; repeat it. Without any, objects are drawn live."),
     ] = None,
-    size: Annotated[str, typer.Option(help="tiny, small or base.")] = "small",
+    size: Annotated[
+        Size, typer.Option(help="Of the generator; the bundled weights are of small.")
+    ] = "small",
     minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(min=0, help="Training time over all sittings."),
+        typer.Option(min=0, help="Training time over all calls; give this or --steps."),
     ] = None,
     steps: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Instead of minutes: same seed, same losses."),
+        typer.Option(min=1, help="Instead of --minutes: same seed, same losses."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step and device.")] = 32,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW, at its peak.")] = 8e-4,
     muon_learning_rate: Annotated[
         float, typer.Option(min=0, help="Of Muon (hidden matrices and filters), at its peak.")
     ] = 0.02,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of first weights, order and, drawn live, objects.")
+    ] = 0,
     workers: Annotated[
         int, typer.Option(min=0, help="Threads that load data, or processes that draw it.")
     ] = 1,
@@ -198,8 +207,8 @@ def train(
     stage: Annotated[
         Stage,
         typer.Option(
-            help="joint: also compare what a pseudo-renderer shows from novel sides. chamfer: "
-            "also how far the points are from the true surface."
+            help="views: compare the eight views. joint: also what a pseudo-renderer shows from "
+            "novel sides. chamfer: also how far the points are from the true surface."
         ),
     ] = "views",
     renderer: Annotated[Renderer, typer.Option(help="Of the joint stage.")] = "soft",
@@ -220,12 +229,12 @@ def train(
             "resolution: each of the four.",
         ),
     ] = 0.2,
-    accelerator: Annotated[
-        str, typer.Option(help="Of Lightning Fabric: auto, cpu, cuda.")
-    ] = "auto",
+    accelerator: Annotated[Device, typer.Option(help="What to train on.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
-    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "auto",
-    checkpoint_minutes: Annotated[float, typer.Option(min=0)] = 5.0,
+    precision: Annotated[
+        Precision, typer.Option(help="auto: bf16-mixed where the hardware has it.")
+    ] = "auto",
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Save this often.")] = 5.0,
     compiled: Annotated[
         bool, typer.Option("--compile/--no-compile", help="By torch.compile: for long GPU runs.")
     ] = False,
@@ -240,8 +249,6 @@ def train(
     from img2pc.training.loop import TrainingSettings
     from img2pc.training.loop import train as run_training
 
-    if size not in SIZES:
-        raise typer.BadParameter(f"not among {', '.join(SIZES)}", param_hint="--size")
     if (steps is None) == (minutes is None):
         raise typer.BadParameter("give either --minutes or --steps")
     settings = TrainingSettings(

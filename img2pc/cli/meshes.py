@@ -48,43 +48,57 @@ def mesh(
         typer.Option("-o", "--output", help=".stl .obj .ply .glb .3mf; default: beside the cloud."),
     ] = None,
     stl: Annotated[bool, typer.Option("--stl", help="Beside the cloud (the default).")] = False,
-    obj: Annotated[bool, typer.Option("--obj", help="Beside the cloud.")] = False,
-    ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud.")] = False,
+    obj: Annotated[bool, typer.Option("--obj", help="Beside the cloud, if that is none.")] = False,
+    ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud, if that is none.")] = False,
     glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
     three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
     size: Annotated[
-        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Longest side.")
+        float,
+        typer.Option(
+            parser=length_mm, metavar="LENGTH", help="Of the longest side, plate and all."
+        ),
     ] = "100mm",  # type: ignore[assignment]  # parsed
     height: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(parser=length_mm, metavar="LENGTH", help="Height, instead of --size."),
+        typer.Option(
+            parser=length_mm, metavar="LENGTH", help="From bed to top, instead of --size."
+        ),
     ] = None,
     depth: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=4, max=11, help="Of the octree; default: from the point spacing."),
+        typer.Option(
+            min=4,
+            max=11,
+            help="Of Poisson's octree; one more halves its cells. Default: from the spacing.",
+        ),
     ] = None,
     smooth: Annotated[bool, typer.Option(help="Take noise out of the cloud first.")] = True,
     bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: Annotated[
         float,
-        typer.Option(parser=length_mm, metavar="LENGTH", help="Put a plate this thick below it."),
+        typer.Option(
+            parser=length_mm, metavar="LENGTH", help="Put a plate this thick below it; 0: none."
+        ),
     ] = "0mm",  # type: ignore[assignment]  # parsed
     min_thickness: Annotated[
         float,
-        typer.Option(parser=length_mm, metavar="LENGTH", help="Thicken walls thinner than this."),
+        typer.Option(parser=length_mm, metavar="LENGTH", help="Thicken walls below this; 0: none."),
     ] = "0mm",  # type: ignore[assignment]  # parsed
     tolerance: Annotated[
         float,
-        typer.Option(parser=length_mm, metavar="LENGTH", help="How far to simplify."),
+        typer.Option(parser=length_mm, metavar="LENGTH", help="How far simplifying may move it."),
     ] = "0.05mm",  # type: ignore[assignment]  # parsed
     faces: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=4, help="Simplify further, to at most this many."),
+        typer.Option(min=4, help="Simplify further, to at most this many triangles."),
     ] = None,
     up: Annotated[Literal["y", "z"], typer.Option(help="Which axis of the cloud is up.")] = "y",
     best_effort: Annotated[
-        bool, typer.Option("--best-effort", help="Write a file even if it would not print.")
+        bool,
+        typer.Option(
+            "--best-effort", help="Write the file even if it would not print; still exit code 5."
+        ),
     ] = False,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
@@ -151,14 +165,18 @@ def check(
     file: Annotated[Path, typer.Argument(help="A mesh: .stl .obj .ply .glb .3mf")],
     bed: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="XxYxZ", help="Of the printer, mm: 220x220x250."),
+        typer.Option(metavar="XxYxZ", help="Of the printer, such as 220x220x250: does it fit?"),
     ] = None,
     min_wall: Annotated[
-        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Warn below this.")
+        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Warn of thinner walls.")
     ] = "0.8mm",  # type: ignore[assignment]  # parsed
     as_json: Annotated[bool, typer.Option("--json", help="The findings as one object.")] = False,
 ) -> None:
-    """Say whether a slicer takes a mesh without repair; exit code 5 if not."""
+    """Say whether a slicer takes a mesh without repair; exit code 5 if not.
+
+    STL and OBJ are read as millimetres with +Z up, PLY and GLB as metres with +Y up, 3MF by its own
+    unit.
+    """
     from img2pc.mesh_files import read_mesh
     from img2pc.printability import inspect_mesh
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import typer
 
-from img2pc.choices import MESH_SUFFIXES
+from img2pc.choices import MESH_SUFFIXES, Device
 from img2pc.errors import BadInputError
 from img2pc.files import is_same_file
 
 app = typer.Typer(
     name="img2pc",
-    help="One picture of one object → a dense 3D point cloud and a printable mesh.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Device = Literal["auto", "cpu", "cuda"]
 DeviceOption = Annotated[Device, typer.Option(help="Where the generator runs.")]
 WeightsOption = Annotated[
     Optional[Path],  # noqa: UP045

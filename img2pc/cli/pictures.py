@@ -16,11 +16,10 @@ from unicodedata import category
 
 import typer
 
-from img2pc.choices import Background
+from img2pc.choices import Background, Device
 from img2pc.cli.console import ProgressBar, set_up_logging
 from img2pc.cli.meshes import make_mesh
 from img2pc.cli.options import (
-    Device,
     DeviceOption,
     QuietOption,
     VerboseOption,
@@ -31,7 +30,7 @@ from img2pc.cli.options import (
     chosen_device,
 )
 from img2pc.errors import BadInputError, BatchError
-from img2pc.files import is_file, is_folder
+from img2pc.files import exists, is_file, is_folder
 
 if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
@@ -60,18 +59,24 @@ def reconstruct(
     ] = None,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="PNG of picture, mask and the cloud from four sides; or a folder."),
+        typer.Option(
+            help="PNG of picture, mask and the cloud from four sides; for a folder, a folder."
+        ),
     ] = None,
     save_mask: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="PNG of what was taken for the object; or a folder."),
+        typer.Option(help="PNG of what was taken for the object; for a folder, a folder."),
     ] = None,
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="A picture that is white, or opaque, where the object is."),
     ] = None,
     background: Annotated[
-        Background, typer.Option(help="How to tell it from the object; auto tries in this order.")
+        Background,
+        typer.Option(
+            help="How to tell the object from it; auto takes the first of alpha, border, rembg (if "
+            "installed, with its model) and grabcut that fits."
+        ),
     ] = "auto",
     points: Annotated[
         Optional[int],  # noqa: UP045
@@ -104,15 +109,17 @@ def reconstruct(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Reconstruct the object of a picture as a point cloud with normals (+Y up), or the objects of
-    a folder of pictures.
+    """Make a point cloud (+Y up, with normals) of a picture's object, or of each of a folder's.
 
-    A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. What is newer than its picture
-    is skipped, so the same command goes on where it was interrupted.
+    A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. A picture whose results are all
+    there, and newer, is skipped, so the same command goes on where it was interrupted.
     """
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
     if not is_folder(image):
+        # Perhaps meant for a folder: then what else is said would be beside the point.
+        if not exists(image) and str(image) != "-" and not (output and output.suffix):
+            raise BadInputError(f"{image} does not exist")
         if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
             raise typer.BadParameter("--overwrite, --batch-size, --shard and --ray are for folders")
         job = _job(image, output, suffix, preview, save_mask)
@@ -126,7 +133,7 @@ def reconstruct(
     from img2pc.workers import Stop
 
     if str(output) == "-" or mask is not None:
-        raise typer.BadParameter("a folder goes to a folder, and has no one --mask")
+        raise typer.BadParameter("a folder goes to a folder, and --mask is one picture's")
     output = output or image
     if is_file(output):
         raise BadInputError(f"{output} is a file; the results of a folder are a folder")
@@ -176,6 +183,8 @@ def _job(
         if mesh_suffix is not None:
             raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
         return Job(image, None, None, preview, save_mask)
+    if is_folder(output):
+        raise BadInputError(f"{output} is a folder; for one picture name a file in it")
     if output.suffix.lower() == ".ply":
         mesh = None if mesh_suffix is None else output.with_suffix(mesh_suffix)
         return Job(image, output, mesh, preview, save_mask)
@@ -313,11 +322,11 @@ def _conclude(every: list[Outcome], failures: Path, interrupted: bool, quiet: bo
 
     count = Counter(outcome.status for outcome in every)
     failed = [outcome for outcome in every if outcome.status == "failed"]
+    for outcome in failed:
+        named = str(outcome.picture) in str(outcome.error)
+        text = outcome.error if named else f"{outcome.picture}: {outcome.error}"
+        print(_one_line(str(text)), file=sys.stderr)
     if not quiet:
-        for outcome in failed:
-            named = str(outcome.picture) in str(outcome.error)
-            text = outcome.error if named else f"{outcome.picture}: {outcome.error}"
-            print(_one_line(str(text)), file=sys.stderr)
         warned = sum(bool(outcome.warnings) for outcome in every)
         print(
             f"{count['done']} done, {count['skipped']} skipped, {count['failed']} failed, "
