@@ -167,6 +167,10 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
     """
     cloud, foreground = result.cloud, result.cut_out.foreground
     warnings = foreground.warnings
+    if job.mesh is not None:
+        # Should the new one fail, the older would pass for this cloud's.
+        with write_errors(job.mesh):
+            job.mesh.unlink(missing_ok=True)
     if job.cloud is not None:
         write_ply(job.cloud, cloud)
     if job.mask is not None:

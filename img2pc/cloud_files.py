@@ -41,9 +41,11 @@ def read_cloud(path: Path) -> PointArrays:
     if not is_file(path):
         raise BadInputError(f"{path} is not a file")
     try:
-        if path.suffix.lower() in (".pcd", ".pts"):
+        if path.suffix.lower() == ".pcd":
             _check_rows(path)
             cloud = PointArrays(**read_with_open3d(path))
+        elif path.suffix.lower() == ".pts":
+            cloud = _read_pts(path)
         elif path.suffix.lower() == ".xyz":
             cloud = _read_xyz(path)
         else:
@@ -107,6 +109,21 @@ def _read_xyz(path: Path) -> PointArrays:
     if rest.shape[1] == 3 and np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
         return PointArrays(points, rest)
     return PointArrays(points)
+
+
+def _read_pts(path: Path) -> PointArrays:
+    """A count, then rows of X, Y, Z, perhaps an intensity, perhaps red, green and blue.
+
+    Open3D would fill rows that are announced but lacking with whatever is in memory.
+    """
+    with path.open(errors="replace") as file:
+        announced, table = int(file.readline()), np.loadtxt(file, ndmin=2)
+    if len(table) != announced:
+        raise BadInputError(f"{path} is damaged: {announced} points announced, {len(table)} there")
+    if table.shape[1] not in (3, 4, 6, 7):
+        raise BadInputError(f"{path} is damaged: it has {table.shape[1]} columns")
+    colours = table[:, -3:].astype(np.uint8) if table.shape[1] > 4 else None
+    return PointArrays(table[:, :3], colours=colours)
 
 
 def _check_rows(path: Path) -> None:

@@ -248,7 +248,7 @@ def _mean_by_view(rows: list[tuple[float, ...] | None]) -> tuple[float, ...] | N
 
 def _pair_case(path: Path, size: int) -> Case:
     crop = crop_to_foreground(find_foreground(read_image(path)).rgba, size)
-    category = path.stem.split("-")[0] if "-" in path.stem else "all"
+    category = path.stem.split("-")[0] if "-" in path.stem else "other"
     return Case(path.stem, category, crop, read_cloud(path.with_suffix(".ply")).points)
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 
 from img2pc.choices import Background
 from img2pc.errors import BadInputError
+from img2pc.files import is_file
 from img2pc.images import HOW_TO_SHOW_IT, has_real_alpha
 
 if TYPE_CHECKING:
@@ -349,7 +350,7 @@ def rembg_model() -> Path | None:
     home = os.getenv("U2NET_HOME") or os.getenv("REMBG_HOME")
     root = Path(home or (Path(data, "rembg") if data else "~/.rembg")).expanduser()
     candidates = (root / "models" / MODEL / f"{MODEL}.onnx", flat / f"{MODEL}.onnx")
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
 @functools.cache

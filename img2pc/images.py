@@ -133,6 +133,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
     ImageOps.exif_transpose also writes the EXIF anew, and fails where any of it is odd.
     """
+    image.load()  # turns a TIFF, whose EXIF then says no more of it
     orientation = 1
     with suppress(Exception):  # whatever a damaged header makes Pillow raise
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -178,7 +179,11 @@ def _colour_channels(image: Image.Image) -> Image.Image:
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Deep greys to 8 bits: 16-bit by its range, 32-bit and float by their maximum."""
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        deep, transparent = np.asarray(image), image.info.get("transparency")
+        grey = Image.fromarray((deep >> 8).astype(np.uint8))
+        if isinstance(transparent, int):
+            grey.putalpha(Image.fromarray(np.where(deep == transparent, 0, 255).astype(np.uint8)))
+        return grey
     if image.mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
         top = max(values.max(), 1.0)

@@ -265,7 +265,9 @@ def _finish(
     turned = np.concatenate([_Z_UP_FROM[settings.up], np.zeros((3, 1))], axis=1)
     solid, points = _resized(solid.transform(turned), points, settings)
     if settings.min_thickness_mm:
-        solid = _thickened(solid, settings.min_thickness_mm)
+        # A foot is cut from what stands on z = 0: not from what was added below.
+        thick = _thickened(solid, settings.min_thickness_mm)
+        solid, points = _resized(thick, points, settings)
     if settings.foot:
         cut = _foot_height(solid)
         solid, _ = _largest_body(solid.trim_by_plane((0, 0, 1), cut))

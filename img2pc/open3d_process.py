@@ -71,7 +71,7 @@ def decimate(
 
 
 def read_with_open3d(path: Path) -> dict[str, ndarray]:
-    """`points`, and `normals` and `colours` (0…255) if there are any, of a PCD or PTS file.
+    """`points`, and `normals` and `colours` (0…255) if there are any, of a PCD file.
 
     Raises:
         NativeCodeError: Open3D cannot read it.
@@ -85,14 +85,13 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
     with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
         _save(Path(folder) / "request.npz", request)
         # The child finds what this process finds, and nothing that lies in the current folder.
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "PYTHONSAFEPATH": "1",
-        }
+        paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "img2pc.open3d_process", task, folder],
                 env=environment,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout_seconds,

@@ -36,7 +36,7 @@ class PrintReport:
         degenerate_faces: triangles without area.
         contact_mm2: area that lies on the bed.
         wall_mm: 1 % of the surface belongs to walls thinner than this; None from 5 mm, or the
-            least wall asked for, on.
+            least wall asked for, on, and of what has no inside (open, inside out, no area).
         overhang_share: of the surface, steeper than 45° downwards and not on the bed.
     """
 
@@ -86,7 +86,7 @@ def inspect_mesh(
     down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
     on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
     contact = abs(float(area_vectors[on_bed & down, 2].sum()))
-    measurable = walls and not open_edges and degenerate < len(faces)
+    measurable = walls and not open_edges and total > 0 and degenerate < len(faces)
     wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if measurable else None
     problems = [
         (open_edges, f"not closed: {open_edges} edges border a hole"),

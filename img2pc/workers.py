@@ -20,23 +20,29 @@ class Stop:
 
 @contextmanager
 def stopped_by_interrupt(stop: Stop) -> Iterator[None]:
-    """Ctrl-C asks for the end; again, it interrupts as ever.
+    """Ctrl-C, or SIGTERM, asks for the end; again, it interrupts as ever.
 
     As an exception it could come where this thread holds what the others wait for (in
     `concurrent.futures.wait`, say), and none would ever end.
     """
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: object) -> None:
         stop.asked = True
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    if before != signal.SIG_IGN:  # as for a shell's background jobs
-        signal.signal(signal.SIGINT, ask)
+    def restore() -> None:
+        for number, handler in before.items():
+            if handler is not None:  # was not set by Python
+                signal.signal(number, handler)
+
+    for number, handler in before.items():
+        if handler not in (signal.SIG_IGN, None):  # as for a shell's background jobs
+            signal.signal(number, ask)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 @contextmanager

@@ -181,6 +181,21 @@ def test_clouds_without_a_printable_mesh_are_of_use(
     assert files_in(clouds) == ["failures.jsonl", "refuse.ply"]
 
 
+def test_a_mesh_of_an_older_cloud_does_not_pass_for_the_new_ones(
+    reconstruct: Run, photos: Path, clouds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
+    for name in ("b.PNG", "deep/c.png"):
+        (photos / name).unlink()
+    (photos / "a.png").rename(photos / "refuse.png")
+    clouds.mkdir()
+    for name in ("refuse.ply", "refuse.stl"):
+        (clouds / name).write_text("older")
+    assert reconstruct("--mesh", "stl", "--overwrite").code == 6
+    assert files_in(clouds) == ["failures.jsonl", "refuse.ply"]
+    assert reconstruct("--mesh", "stl").code == 6
+
+
 def test_pictures_that_failed_for_another_reason_are_not_called_unusable(
     reconstruct: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,13 +578,13 @@ def test_options_of_folders_are_not_for_one_picture(
 # --- What is seen ---------------------------------------------------------------------------------
 
 
-def test_quiet_says_nothing_but_the_result_and_the_error(
-    reconstruct: Run, photos: Path, clouds: Path
-) -> None:
+def test_quiet_says_nothing_but_the_errors(reconstruct: Run, photos: Path, clouds: Path) -> None:
     assert reconstruct("-q").err == ""
     (photos / "bad.png").touch()
     ran = reconstruct("-q")
-    assert ran.err == f"img2pc: 1 of 4 pictures failed, see {clouds / 'failures.jsonl'}\n"
+    bad, told = ran.err.splitlines()
+    assert bad.startswith(str(photos / "bad.png"))
+    assert told == f"img2pc: 1 of 4 pictures failed, see {clouds / 'failures.jsonl'}"
 
 
 def test_progress_is_no_more_than_a_line_where_stderr_is_no_terminal(reconstruct: Run) -> None:

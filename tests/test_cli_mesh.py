@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +25,7 @@ from img2pc.pointclouds import PointCloud, write_ply
 from img2pc.reconstruction import Reconstructor
 
 from . import test_cli, test_meshing
-from .test_cli import Ran, assert_one_line, img2pc_process
+from .test_cli import ENVIRONMENT, Ran, assert_one_line, img2pc_process
 from .test_meshing import ball, judge, seen
 
 SUFFIXES = [".stl", ".obj", ".ply", ".glb", ".3mf"]
@@ -320,6 +324,32 @@ def test_the_bed_is_large_enough_or_not(img2pc: Run, bed: str, code: int, box: P
     if code:
         assert_one_line(ran.err)
         assert "does not fit the bed" in ran.err
+
+
+def test_walls_of_what_has_no_inside_are_not_measured(img2pc: Run, tmp_path: Path) -> None:
+    sheet = trimesh.creation.box((20, 20, 0.4))
+    sheet.invert()
+    sheet.export(tmp_path / "inside_out.stl")
+    ran = img2pc("check", tmp_path / "inside_out.stl")
+    assert ran.code == 5
+    assert "not measured" in ran.out
+    assert "5 mm or more" not in ran.out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_killed_command_leaves_nothing_behind(tmp_path: Path) -> None:
+    """While it waits for a cloud on stdin, with a temporary folder to put it into."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from img2pc.cli import main; main()", "mesh", "-", "-o", "x.stl"],
+        stdin=subprocess.PIPE,
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
+    )
+    while process.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_thin_walls_are_a_warning(img2pc: Run, tmp_path: Path) -> None:

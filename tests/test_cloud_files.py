@@ -154,7 +154,7 @@ def test_points_of_an_obj_file(tmp_path: Path) -> None:
     assert read_cloud(path).points.tolist() == POINTS
 
 
-def test_pcd_and_pts_files_are_read_with_open3d(tmp_path: Path) -> None:
+def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
     """Points, normals, packed colours; the point that is not finite goes."""
     header = pcd_header(4, "normal_x", "normal_y", "normal_z", "rgb")
     packed = [red << 16 | green << 8 | blue for red, green, blue in COLOURS]
@@ -170,9 +170,28 @@ def test_pcd_and_pts_files_are_read_with_open3d(tmp_path: Path) -> None:
     assert cloud.colours is not None
     assert cloud.colours.tolist() == COLOURS
 
-    cloud = read_cloud(saved(tmp_path / "cloud.pts", "2\n0 0 0\n1 2 3\n"))
-    assert cloud.points.tolist() == POINTS[:2]
-    assert cloud.normals is cloud.colours is None
+
+@pytest.mark.parametrize(
+    ("between", "coloured"), [("", False), (" -7.5", False), ("", True), (" -7.5", True)]
+)
+def test_pts_files(between: str, coloured: bool, tmp_path: Path) -> None:
+    """With and without intensity, with and without colours."""
+    rows = [
+        " ".join(map(str, point)) + between + (" {} {} {}".format(*colour) if coloured else "")
+        for point, colour in zip(POINTS, COLOURS, strict=True)
+    ]
+    cloud = read_cloud(saved(tmp_path / "cloud.pts", "\n".join([str(len(rows)), *rows]) + "\n"))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is None
+    assert (None if cloud.colours is None else cloud.colours.tolist()) == (
+        COLOURS if coloured else None
+    )
+
+
+@pytest.mark.parametrize("text", ["3\n0 0 0\n1 2 3\n", "2\n0 0 0\noops\n", "0 0 0\n1 2 3\n", "\n"])
+def test_damaged_pts_files(text: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"cloud\.pts"):
+        read_cloud(saved(tmp_path / "cloud.pts", text))
 
 
 def test_a_pcd_file_with_fewer_points_than_announced_is_named(tmp_path: Path) -> None:

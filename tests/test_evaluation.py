@@ -62,7 +62,7 @@ def test_pairs(pairs: Path, reconstructor: Reconstructor, chair: Shape) -> None:
         ("chair-a", "chair"),
         ("chair-b", "chair"),
         ("lamp-c", "lamp"),
-        ("nameless", "all"),
+        ("nameless", "other"),
     ]
     assert listed[0].crop.shape == (128, 128, 4)
     assert listed[0].points == pytest.approx(chair.vertices, abs=1e-6)

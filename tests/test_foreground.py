@@ -137,13 +137,13 @@ def test_an_object_that_touches_the_border_is_cut_out() -> None:
 def test_a_picture_of_nothing_is_refused(alpha: int) -> None:
     blank = np.full((50, 50, 4), 200, dtype=np.uint8)
     blank[..., 3] = alpha
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         cut(blank)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
 def test_the_smallest_blank_pictures_are_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         cut(np.full((*shape, 4), 255, dtype=np.uint8))
 
 
@@ -218,7 +218,7 @@ def test_a_border_that_is_not_smooth_is_refused() -> None:
 
 def test_a_gradient_before_which_nothing_stands_is_refused() -> None:
     gradient = np.linspace(0, 255, 60).astype(np.uint8)[None, :, None] * np.ones((60, 1, 3), "u1")
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         find_foreground(opaque(gradient))
 
 
@@ -235,7 +235,7 @@ def test_a_mask_comes_before_everything() -> None:
 
 
 def test_an_empty_mask_is_refused() -> None:
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         find_foreground(cut_out_disc(), mask=np.zeros((200, 200), dtype=np.uint8))
 
 
@@ -297,7 +297,7 @@ def test_grabcut_gives_the_same_twice() -> None:
 @pytest.mark.filterwarnings("error")  # nothing but one line on stderr
 @pytest.mark.parametrize("shape", [(1, 1), (5, 300), (60, 60), (9, 8)])
 def test_grabcut_refuses_where_there_is_nothing(shape: tuple[int, int]) -> None:
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         find_foreground(np.full((*shape, 4), 255, dtype=np.uint8), "grabcut")
 
 

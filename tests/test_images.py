@@ -54,14 +54,27 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_turned_as_pillow_turns_it(orientation: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_every_orientation_is_turned_as_pillow_turns_it(
+    suffix: str, orientation: int, tmp_path: Path
+) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(tmp_path / "photo.png", exif=exif)
     with Image.open(tmp_path / "photo.png") as photo:
         expected = np.asarray(ImageOps.exif_transpose(photo))
-    assert np.array_equal(read_image(tmp_path / "photo.png")[..., :3], expected)
+    Image.fromarray(pixels).save(tmp_path / f"photo.{suffix}", exif=exif)
+    assert np.array_equal(read_image(tmp_path / f"photo.{suffix}")[..., :3], expected)
+
+
+def test_a_transparent_grey_of_16_bits(tmp_path: Path) -> None:
+    deep = np.full((4, 5), 65535, np.uint16)
+    deep[1:3, 2] = 0x80FF
+    Image.fromarray(deep).save(tmp_path / "deep.png", transparency=65535)
+    rgba = read_image(tmp_path / "deep.png")
+    assert np.array_equal(rgba[..., 3] == 255, deep != 65535)
+    assert rgba[1, 2].tolist() == [0x80, 0x80, 0x80, 255]
 
 
 def test_odd_exif_is_no_reason_to_refuse_a_picture(tmp_path: Path) -> None:
@@ -483,7 +496,7 @@ def test_colours_of_transparent_pixels_do_not_bleed_into_the_crop() -> None:
 
 
 def test_nothing_to_crop_to_is_bad_input() -> None:
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         crop_to_foreground(np.zeros((10, 10, 4), dtype=np.uint8), 16)
 
 

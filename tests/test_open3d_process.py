@@ -72,6 +72,23 @@ def test_a_child_that_dies_is_an_error(
         read_with_open3d(tmp_path / "cloud.pcd")
 
 
+def test_the_child_runs_nothing_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("open3d.py", "numpy.py", "random.py"):
+        (tmp_path / name).write_text("raise SystemExit('run from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    ball = trimesh.creation.icosphere(2)
+    _, faces = decimate(np.array(ball.vertices), np.array(ball.faces, dtype=np.int64), 100)
+    assert len(faces) <= 100
+
+
+def test_without_open3d_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(NativeCodeError, match="Open3D is not installed"):
+        poisson_surface(sphere(), sphere(), depth=5, scale=1.1)
+
+
 def test_the_child_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(NativeCodeError):

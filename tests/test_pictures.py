@@ -148,7 +148,7 @@ def test_a_shape_too_thin_to_be_seen_is_bad_input() -> None:
         np.zeros(1, dtype=np.int64),
         ("metal",),
     )
-    with pytest.raises(BadInputError, match="no foreground"):
+    with pytest.raises(BadInputError, match="no object"):
         take(nothing, 0)
 
 

@@ -17,18 +17,19 @@ from .in_a_process import interrupts_ignored
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 
-def test_ctrl_c_asks_and_the_second_one_interrupts() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_and_the_second_one_interrupts(number: int) -> None:
     """Never as an exception at first: a lock held at that moment would be held for ever."""
-    stop, before = Stop(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop, before = Stop(), signal.signal(number, signal.default_int_handler)
     try:
         with stopped_by_interrupt(stop):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             assert stop.asked
             with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+                signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.default_int_handler
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
 
 
 def test_ctrl_c_stays_ignored_where_it_is() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -35,6 +36,8 @@ def main() -> None:
     # rembg brings PyMatting, which nothing here calls and which Numba would compile on its first
     # import: 45 seconds.
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    # So that what a killed command began is cleared away: temporary files, Open3D's process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -47,10 +50,10 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, ModuleNotFoundError) and error.name in _OF_TRAINING:
+        missing = (getattr(error, "name", None) or "").split(".")[0]
+        if isinstance(error, ModuleNotFoundError) and missing in _OF_TRAINING:
             print(
-                f"img2pc: {error.name} is not installed: pip install 'img2pc[train]'",
-                file=sys.stderr,
+                f"img2pc: {missing} is not installed: pip install 'img2pc[train]'", file=sys.stderr
             )
             sys.exit(BadInputError.exit_code)
         print(

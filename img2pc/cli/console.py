@@ -131,7 +131,9 @@ def print_report(report: PrintReport) -> None:
     from rich.table import Table
 
     table = Table(show_header=False)
-    wall = "5 mm or more" if report.wall_mm is None else f"{report.wall_mm:.2f} mm"
+    has_inside = not report.open_edges and report.volume_mm3 > 0
+    unmeasured = "5 mm or more" if has_inside else "not measured"
+    wall = unmeasured if report.wall_mm is None else f"{report.wall_mm:.2f} mm"
     rows = [
         ("triangles", f"{report.triangles}"),
         ("closed", "no" if report.open_edges or report.crowded_edges else "yes"),
