@@ -421,6 +421,15 @@ def test_a_manifest_without_the_columns_is_bad_input(meshes: Path) -> None:
         list_meshes(meshes)
 
 
+def test_corners_of_no_face_do_not_count(tmp_path: Path) -> None:
+    corners = np.array([[9.0, 9, 9], [0, 0, 0], [3, 0, 0], [0, 4, 0]])
+    mesh = trimesh.Trimesh(corners, [[1, 2, 3]], process=False)
+    mesh.export(tmp_path / "stray.ply")
+    shape = load_mesh(MeshFile(tmp_path / "stray.ply", "thing"))
+    assert len(shape.vertices) == 3
+    assert np.ptp(shape.vertices, axis=0) == pytest.approx([0.6, 0.8, 0], abs=1e-6)
+
+
 @pytest.mark.parametrize("name", ["table/b.glb", "table/a.stl", "lamp/c.ply"])
 def test_meshes_are_brought_into_the_object_frame(name: str, meshes: Path) -> None:
     shape = load_mesh(MeshFile(meshes / name, "thing"))

@@ -9,7 +9,7 @@ from numpy import ndarray
 from img2pc.data.pictures import Light, PhotographSettings, _Shadows, photograph
 from img2pc.data.ray_caster import RayCaster
 from img2pc.data.shapes import Shape, corner_normals
-from img2pc.data.solids import box, cylinder, rotation
+from img2pc.data.solids import box, cylinder, lathe, rotation, superellipsoid
 from img2pc.errors import BadInputError
 
 SIZE = 96
@@ -56,10 +56,14 @@ def test_the_foreground_is_centred_and_nine_tenths_of_the_crop(chair: Shape, see
 @pytest.mark.parametrize("azimuth", [90.0, -37.0])
 def test_walking_around_is_turning_the_object(chair: Shape, seed: int, azimuth: float) -> None:
     turned = replace(chair, vertices=chair.vertices @ rotation("y", -azimuth).T)
-    same = silhouette_iou(take(chair, seed, azimuth_degrees=azimuth), take(turned, seed))
-    opposite = silhouette_iou(take(chair, seed, azimuth_degrees=-azimuth), take(turned, seed))
-    assert same > 0.95
+    walked, expected = take(chair, seed, azimuth_degrees=azimuth), take(turned, seed)
+    opposite = silhouette_iou(take(chair, seed, azimuth_degrees=-azimuth), expected)
+    assert silhouette_iou(walked, expected) > 0.95
     assert opposite < 0.9
+    # The lights come along.
+    both = (walked[..., 3] > 200) & (expected[..., 3] > 200)
+    difference = np.abs(walked[..., :3].astype(int) - expected[..., :3])[both]
+    assert np.median(difference) < 8
 
 
 def test_convention_the_photographer_stands_at_plus_z() -> None:
@@ -137,7 +141,42 @@ def test_colours_differ_between_materials_and_are_not_clipped_away(chair: Shape)
         picture = take(chair, seed)
         colours = picture[picture[..., 3] > 200][:, :3]
         assert 5 < colours.mean() < 250
-        assert colours.std() > 2
+        assert np.linalg.norm(colours.std(0)) > 2
+
+
+def ball() -> Shape:
+    solid = superellipsoid(0.5, 0.5, 0.5)
+    slots = np.zeros(len(solid.faces), dtype=np.int64)
+    return Shape("ball", solid.vertices, solid.faces, slots, ("fabric",))
+
+
+def brightness(picture: ndarray) -> tuple[ndarray, ndarray]:
+    """Mean over the colours, and where the object is."""
+    return picture[..., :3].mean(-1), picture[..., 3] > 200
+
+
+def test_what_looks_up_is_brighter_than_what_looks_down() -> None:
+    """The sky and the lights are above; the floor is darker."""
+    settings = PhotographSettings(elevation_degrees=(0.0, 0.0))
+    above = below = 0.0
+    for seed in range(12):
+        bright, seen = brightness(take(ball(), seed, settings))
+        above += bright[: SIZE // 2][seen[: SIZE // 2]].mean()
+        below += bright[SIZE // 2 :][seen[SIZE // 2 :]].mean()
+    assert above > 1.2 * below
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_side_towards_the_light_is_the_brighter_one(
+    side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp = Light(np.array([0.9 * side, 0.3, 0.3]), np.full(3, 5.0), 0.1)
+    monkeypatch.setattr("img2pc.data.pictures._draw_lights", lambda rng: [lamp])
+    for seed in range(3):
+        bright, seen = brightness(take(ball(), seed))
+        right = bright[:, SIZE // 2 :][seen[:, SIZE // 2 :]].mean()
+        left = bright[:, : SIZE // 2][seen[:, : SIZE // 2]].mean()
+        assert side * (right - left) > 0.1 * (right + left)
 
 
 def test_a_shape_too_thin_to_be_seen_is_bad_input() -> None:
@@ -162,3 +201,13 @@ def test_corner_normals_are_flat_on_boxes_and_smooth_around_cylinders() -> None:
     on_side = np.abs(np.ptp(corners[..., 1], axis=1)) > 0.5
     radial = corners[on_side] * [1, 0, 1] / 0.5
     assert (normals[on_side] * radial).sum(-1).min() > 0.99
+
+
+def test_the_sides_of_a_hexagon_stay_flat_up_its_rings() -> None:
+    """Where two sides meet, neither is more than half of the angle from the mean of both."""
+    prism = lathe([(0.5, 0.0), (0.5, 0.5), (0.5, 1.0)], sections=6)
+    normals = corner_normals(prism.vertices, prism.faces)
+    corners = prism.vertices[prism.faces]
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat /= np.linalg.norm(flat, axis=-1, keepdims=True)
+    assert (normals * flat[:, None]).sum(-1).min() > 0.999

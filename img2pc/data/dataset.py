@@ -144,12 +144,12 @@ class Batch:
         turns = torch.eye(4).repeat(4, 1, 1)
         turns[:, :3, :3] = torch.tensor(np.stack([rotation("y", 90.0 * i) for i in range(4)]))
         object_from_turned = turns.mT.to(cameras)[self.quarter_turns.long()]
-        posed = cameras @ object_from_turned[:, None]
+        camera_from_turned = cameras @ object_from_turned[:, None]
         if self.mirrored:
             # The mirrored object seen by the mirrored camera is the image flipped.
             flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0])).to(cameras)
-            posed, depth = flip @ posed @ flip, depth.flip(-1)
-        return views_from_stored(depth), OrthographicCameras(posed, depth.shape[-1])
+            camera_from_turned, depth = flip @ camera_from_turned @ flip, depth.flip(-1)
+        return views_from_stored(depth), OrthographicCameras(camera_from_turned, depth.shape[-1])
 
 
 def render_object(settings: DataSettings, index: int) -> RenderedObject:

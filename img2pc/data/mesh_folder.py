@@ -129,10 +129,13 @@ def _read_mesh(mesh: MeshFile) -> Shape:
             for (piece, _), offset in zip(pieces_and_colours, offsets, strict=False)
         ]
     )
+    # Corners of no face would count for the bounding box.
+    used, index = np.unique(faces, return_inverse=True)
+    vertices, faces = vertices[used], index.reshape(-1, 3)
     if not np.isfinite(vertices).all() or np.ptp(vertices, axis=0).max() <= 0:
         raise BadInputError(f"{mesh.path} has no finite extent")
     # Files split vertices at seams; joined again, curved surfaces can be shaded smoothly.
-    vertices, index = np.unique(vertices.round(7), axis=0, return_inverse=True)
+    vertices, index = np.unique(normalised(vertices).round(7), axis=0, return_inverse=True)
     slots = [np.full(len(piece.faces), i) for i, (piece, _) in enumerate(pieces_and_colours)]
     materials = tuple(_MATERIALS[i % len(_MATERIALS)] for i in range(len(slots)))
     return Shape(

@@ -167,8 +167,7 @@ def _shade(
     face, ray = hits.face.take(seen), rays.take(seen, axis=1)
     points = centre[:, None] + ray * hits.distance.take(seen)
     view = _unit(ray)
-    normal = _normals(shape, face, hits.barycentric.take(seen, axis=1))
-    normal *= -np.sign(_dot(normal, view))
+    normal = _normals(shape, face, hits.barycentric.take(seen, axis=1), view)
     albedo, gloss, metallic = _surface(shape, face, points, rng)
     shadows = _Shadows(caster, points, normal, mask, rng)
 
@@ -198,12 +197,18 @@ def _shade(
 
 
 def _normals(
-    shape: Shape, face: Int[ndarray, "hit"], barycentric: Float32[ndarray, "2 hit"]
+    shape: Shape,
+    face: Int[ndarray, "hit"],
+    barycentric: Float32[ndarray, "2 hit"],
+    view: Float32[ndarray, "3 hit"],
 ) -> Float32[ndarray, "3 hit"]:
-    """Unit normals, interpolated between the corners of the faces."""
+    """Unit normals on the side seen, interpolated between the corners of the faces."""
     u, v = barycentric
     first, second, third = (shape.corner_normals[:, i].T.take(face, axis=1) for i in range(3))
-    return _unit(first * (1 - u - v) + second * u + third * v)
+    # By faces: at silhouettes interpolated normals look away though the face does not.
+    normal = _unit(first * (1 - u - v) + second * u + third * v)
+    normal *= -np.sign(_dot(first + second + third, view))
+    return normal
 
 
 class _Shadows:

@@ -76,10 +76,10 @@ def cast_depth(
     """Exact depth at every pixel centre, infinite on the background."""
     size = cameras.image_size
     grid = pixel_grid(size).numpy()
-    poses = cameras.object_from_camera.numpy()
-    depth = np.full((len(poses), size, size), np.inf, dtype=np.float32)
-    for image, pose in zip(depth, poses, strict=True):
-        right_and_down, forward, centre = pose[:3, :2], pose[:3, 2], pose[:3, 3]
+    object_from_cameras = cameras.object_from_camera.numpy()
+    depth = np.full((len(object_from_cameras), size, size), np.inf, dtype=np.float32)
+    for image, matrix in zip(depth, object_from_cameras, strict=True):
+        right_and_down, forward, centre = matrix[:3, :2], matrix[:3, 2], matrix[:3, 3]
         # Rays beyond the object's bounding box in the image would hit nothing.
         pixels = size * ((caster.vertices - centre) @ right_and_down + 0.5)
         left, top = np.floor(pixels.min(0)).astype(int).clip(0, size)

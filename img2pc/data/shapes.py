@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from img2pc.data.solids import Solid
 
-CREASE_DEGREES = 40.0
+CREASE_DEGREES = 50.0
 
 Material = Literal[
     "wood", "metal", "plastic", "fabric", "leather", "ceramic", "glass", "paint", "rubber", "paper"
@@ -30,7 +30,8 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """A triangle soup in the object frame: +Y up, bounding box centred, its diagonal 1.
+    """A triangle soup in the object frame: +Y up, bounding box centred, its diagonal 1, until it is
+    turned about +Y.
 
     Attributes:
         face_slot: which material slot each face belongs to.
@@ -79,25 +80,27 @@ def normalised(vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3
 def corner_normals(
     vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
 ) -> Float[ndarray, "face 3 3"]:
-    """Unit normals at the corners of faces: the mean over the faces around a vertex, or the face's
-    own where that differs by more than CREASE_DEGREES.
-    """
+    """Unit normals at the corners of faces: the mean over those faces around a vertex whose own
+    normals differ by less than CREASE_DEGREES from the face's."""
     corners = vertices[faces]
     scaled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     flat = scaled / (np.linalg.norm(scaled, axis=-1, keepdims=True) + 1e-20)
     # Weighed by the corner's angle, so that it does not matter how a flat side is cut up.
     ahead, behind = np.roll(corners, -1, 1) - corners, np.roll(corners, 1, 1) - corners
     lengths = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(behind, axis=-1) + 1e-20
-    angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1))
-    smooth = np.stack(
-        [
-            np.bincount(faces.ravel(), (flat[:, i, None] * angle).ravel(), minlength=len(vertices))
-            for i in range(3)
-        ],
-        -1,
-    )
-    smooth = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
-    at_corner = smooth[faces]
-    creased = (at_corner * flat[:, None]).sum(-1) < np.cos(np.radians(CREASE_DEGREES))
-    normals: ndarray = np.where(creased[..., None], flat[:, None], at_corner)
-    return normals
+    angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1)).ravel()
+
+    # All pairs of corners at one vertex, of which each has as many as faces meet there.
+    vertex = faces.ravel()
+    order = np.argsort(vertex, kind="stable")
+    count = np.bincount(vertex, minlength=len(vertices))
+    begin, partners = (np.cumsum(count) - count)[vertex], count[vertex]
+    one = np.repeat(np.arange(len(vertex)), partners)
+    place = np.arange(len(one)) - np.repeat(np.cumsum(partners) - partners, partners)
+    other = order[begin[one] + place]
+    alike = (flat[one // 3] * flat[other // 3]).sum(-1) > np.cos(np.radians(CREASE_DEGREES))
+    one, other = one[alike], other[alike]
+    weighted = flat[other // 3] * angle[other, None]
+    smooth = np.stack([np.bincount(one, each, minlength=faces.size) for each in weighted.T], -1)
+    normals = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
+    return np.asarray(normals.reshape(corners.shape))

@@ -98,10 +98,10 @@ def rounded_rectangle(
     angle = np.linspace(0, np.pi / 2, segments + 1)
     arc = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
     corner = np.array([width / 2 - radius, depth / 2 - radius])
-    turns = [np.array([[0, -1], [1, 0]]), np.eye(2)]
+    quarter_turn = np.array([[0, -1], [1, 0]])
     outline = []
     for quarter, sign in enumerate([(1, 1), (-1, 1), (-1, -1), (1, -1)]):
-        turn = np.linalg.matrix_power(turns[0], quarter)
+        turn = np.linalg.matrix_power(quarter_turn, quarter)
         outline.append(arc @ turn.T + corner * sign)
     return np.concatenate(outline)
 
@@ -220,7 +220,7 @@ def sweep(
     around = np.roll(path, -1, 0) - np.roll(path, 1, 0)
     tangent = around if closed else np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-12
-    # One frame carried along the path by the smallest rotation, so that the tube never twists.
+    # One frame carried along the path by the smallest rotation, so that the tube does not twist.
     up = np.array([0.0, 1, 0]) if abs(tangent[0, 1]) < 0.9 else np.array([0.0, 0, 1])
     side = np.cross(tangent[0], up)
     sides = []
@@ -229,6 +229,12 @@ def sweep(
         side /= np.linalg.norm(side) + 1e-12
         sides.append(side)
     across = np.stack(sides)
+    if closed:
+        # What it is turned by after one round, shared out over the path.
+        side = side - tangent[0] * (side @ tangent[0])
+        turn = np.arctan2(np.cross(side, across[0]) @ tangent[0], side @ across[0])
+        angle = (turn * np.arange(len(path)) / len(path))[:, None]
+        across = across * np.cos(angle) + np.cross(tangent, across) * np.sin(angle)
     normal = np.cross(across, tangent)
     size = np.broadcast_to(np.asarray(scale, dtype=float), (len(path),))[:, None, None]
     rings = path[:, None] + size * (
@@ -244,14 +250,32 @@ def bar(
     return sweep([start, end], section, [1.0, taper])
 
 
-def sheet(surface: Float[ndarray, "row column 3"], thickness: float) -> Solid:
+def sheet(
+    surface: Float[ndarray, "row column 3"], thickness: float | Float[ndarray, "row column"]
+) -> Solid:
     """A curved surface given as a grid of points, thickened by half to either side: shells."""
     surface = np.asarray(surface, dtype=float)
     normal = np.cross(np.gradient(surface, axis=0), np.gradient(surface, axis=1))
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
-    offset = normal * thickness / 2
-    rows = np.concatenate([surface + offset, (surface - offset)[:, ::-1]], axis=1)
-    return loft(rows)
+    rows, columns = surface.shape[:2]
+    offset = normal * np.broadcast_to(np.asarray(thickness), (rows, columns))[..., None] / 2
+    under = rows * columns
+    index = np.arange(under).reshape(rows, columns)
+    a, b = index[:-1, :-1].ravel(), index[1:, :-1].ravel()
+    c, d = index[1:, 1:].ravel(), index[:-1, 1:].ravel()
+    # A strip around: a cap would close the mouth of a surface that curves along its end.
+    rim = np.concatenate([index[:-1, 0], index[-1, :-1], index[:0:-1, -1], index[0, :0:-1]])
+    after = np.roll(rim, -1)
+    corners = [
+        (a, b, c),
+        (a, c, d),
+        (a + under, c + under, b + under),
+        (a + under, d + under, c + under),
+        (after, rim, rim + under),
+        (after, rim + under, after + under),
+    ]
+    vertices = np.stack([surface + offset, surface - offset]).reshape(-1, 3)
+    return Solid(vertices, np.concatenate([np.stack(corner, -1) for corner in corners]))
 
 
 def _level(outline: Float[ndarray, "point 2"], height: float) -> Float[ndarray, "point 3"]:

@@ -276,7 +276,8 @@ def _helicopter(m: Maker) -> None:
     small = [
         p.rotated("y", 90).moved(0.12, 0.6 * tall + lift, rear) for p in propeller(m, radius * 0.8)
     ]
-    m.add("engine", *small)
+    shaft = bar((-0.05, 0.6 * tall + lift, rear), (0.14, 0.6 * tall + lift, rear), 0.04)
+    m.add("engine", *small, shaft)
     m.add("engine", box(radius, 0.4 * tall, length * 0.5, 0.1).moved(0, tall, -0.1 * length))
     mast = tall + m.between(0.3, 0.6)
     m.add(
@@ -335,7 +336,6 @@ def _rocket(m: Maker) -> None:
         (0.02, height),
     ]
     m.add("body", revolved(smooth_profile(profile, 24)))
-    fin = upright_fin(height * m.between(0.1, 0.3), (1, 0.5), 0, 0.1)
     span, chord = radius * m.between(0.8, 2), height * m.between(0.12, 0.3)
     fin = tapered_wing(span, (chord, chord * m.between(0.3, 1)), chord * m.between(0.2, 1), 0, 0.08)
     fin = fin.rotated("x", -90).moved(radius * 0.5, chord * m.between(0.2, 0.8), 0)

@@ -53,6 +53,7 @@ def appliance(rng: np.random.Generator) -> list[Part]:
         card=("paper", "paper", "wood", "plastic"),
         case=("fabric", "leather", "plastic", "metal"),
         basin=("ceramic", "ceramic", "metal", "plastic"),
+        metal=("metal", "metal", "ceramic"),
     )
     variants: tuple[Variant, ...] = (
         _cabinet,
@@ -309,7 +310,7 @@ def _clock(m: Maker) -> None:
     style = m.pick(("wall", "alarm", "mantel", "stand"))
     if style == "alarm":
         m.pair(
-            "trim", bar((radius * 0.5, -radius * 0.7, 0), (radius * 0.7, -radius * 1.2, 0), 0.06)
+            "trim", bar((radius * 0.3, -radius * 0.4, 0), (radius * 0.7, -radius * 1.2, 0), 0.06)
         )
         m.pair(
             "trim",
@@ -327,7 +328,8 @@ def _clock(m: Maker) -> None:
         )
         m.add("case", box(radius * 2.9, 0.12, thick * 1.7).moved(y=-radius * 1.12))
     elif style == "stand":
-        m.add("case", revolved(random_profile(m, radius, 0.05, 0.2)).moved(y=-radius * 1.9))
+        # Up into the body, whose sides may be nearer than its corners.
+        m.add("case", revolved(random_profile(m, 1.3 * radius, 0.05, 0.2)).moved(y=-radius * 1.9))
         m.add("case", cylinder(radius * 0.5, 0.08).moved(y=-radius * 1.9))
 
 

@@ -22,10 +22,9 @@ from img2pc.data.families.seating import (
     side_panel,
     soft_pad,
     superellipse,
-    thick_shell,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, smooth_path, sweep
+from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, sheet, smooth_path, sweep
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def seat_solids(rng: Rng, seat: Seat) -> tuple[list[Solid], list[Solid]]:
     surface = np.stack([u * w / 2, seat.height - thick / 2 + level, v * d / 2], -1)
     # The block keeps legs, which reach the flat underside, joined to the curved sheet.
     block = prism(outline * 0.8, 0.6 * thick).moved(y=seat.under + 0.3 * thick - 0.4 * dip)
-    return [thick_shell(surface, thick), block], []
+    return [sheet(surface, thick), block], []
 
 
 def new_back(rng: Rng, seat: Seat, low: float = 0.25, high: float = 0.75) -> Back:
@@ -125,7 +124,7 @@ def back_panel(
     depth = np.full_like(u, thickness)
     if soft:
         depth = thickness * (0.35 + 0.65 * np.sqrt((1 - u**4) * (1 - (2 * v - 1) ** 6)))
-    return thick_shell(np.stack([u * half, level, np.zeros_like(u)], -1), depth)
+    return sheet(np.stack([u * half, level, np.zeros_like(u)], -1), depth)
 
 
 def back_rail(width: float, level: float, height: float, thick: float, arch: float = 0.0) -> Solid:
@@ -245,12 +244,12 @@ def back_solids(rng: Rng, back: Back) -> tuple[list[Solid], list[Solid], bool]:
         if low < 0:
             low = 0.06
             hard.append(back_rail(width, low, 0.02, 1.4 * r))
-        sheet = np.stack(
+        grid = np.stack(
             np.meshgrid(np.linspace(-1, 1, 7) * x, np.linspace(low, h - 0.2 * crest, 6)), -1
         )
-        surface = np.concatenate([sheet, np.zeros((6, 7, 1))], -1)
+        surface = np.concatenate([grid, np.zeros((6, 7, 1))], -1)
         surface[..., 0] *= 1 + (lean - 1) * surface[..., 1] / h
-        return hard, [thick_shell(surface, 0.008)], True
+        return hard, [sheet(surface, 0.008)], True
     return hard, [], True
 
 

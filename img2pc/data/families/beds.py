@@ -159,9 +159,9 @@ def _bedding(rng: np.random.Generator, x: float, z: float, base: float, fancy: b
                 )
                 tilt = rng.uniform(0, 60) if row == 0 else rng.uniform(0, 30)
                 place = -z + 0.22 + 0.25 * row
-                lift = top + 0.05 + 0.16 * np.sin(np.radians(tilt))
-                pillow = pillow.rotated("x", tilt).moved(midpoint(span), lift, place)
-                parts.append(pillows.of(pillow))
+                pillow = pillow.rotated("x", tilt)
+                lift = top - 0.02 - pillow.vertices[:, 1].min()
+                parts.append(pillows.of(pillow.moved(midpoint(span), lift, place)))
     kind = pick(rng, "none", "cover", "cover", "throw", "duvet")
     start = z * rng.uniform(-0.55, 0.1)
     cover = draw_finish(rng, "blanket", "fabric")
@@ -178,7 +178,7 @@ def _bedding(rng: np.random.Generator, x: float, z: float, base: float, fancy: b
 
 
 def _bed_base(
-    rng: np.random.Generator, x: float, z: float, low: float, top: float, finish: Finish
+    rng: np.random.Generator, x: float, z: float, top: float, finish: Finish
 ) -> list[Part]:
     """Side rails, a box or a platform, on legs or with drawers."""
     kind = pick(rng, "rails", "rails", "box", "platform", "drawers")
@@ -194,7 +194,9 @@ def _bed_base(
         return turned(side, 90 if chance(rng, 0.5) else -90)
     legs = draw_legs(rng, rise, finish)
     inset = rng.uniform(0.0, 0.25)
-    parts = legs.four(x - 0.05 - inset * 0.5, z - 0.05 - inset, rise + 0.02)
+    # As high as the board that they carry.
+    board = rise if kind == "platform" else max(rise, top - 0.04)
+    parts = legs.four(x - 0.05 - inset * 0.5, z - 0.05 - inset, board + 0.02)
     if kind == "platform":
         over = rng.uniform(0.0, 0.15)
         parts.append(cuboid(finish, (-x - over, x + over), (rise, top), (-z, z + over)))
@@ -204,7 +206,7 @@ def _bed_base(
         parts.append(cuboid(finish, about(s * (x - size / 2), size), (rise, top + 0.03), (-z, z)))
         end = about(s * (z - size / 2), size)
         parts.append(cuboid(finish, (-x, x), (rise, top + 0.03), end))
-    parts.append(cuboid(finish, (-x, x), (max(rise, top - 0.04), top), (-z, z)))
+    parts.append(cuboid(finish, (-x, x), (board, top), (-z, z)))
     return parts
 
 
@@ -282,13 +284,13 @@ def bed(rng: np.random.Generator) -> list[Part]:
         # Seen from its long side, with a back and two equal ends.
         x = rng.uniform(0.38, 0.5)
         top = low + rng.uniform(0.3, 0.6)
-        parts = _bed_base(rng, x, z, 0.0, low, hard) + _bedding(rng, x, z, low, False)
+        parts = _bed_base(rng, x, z, low, hard) + _bedding(rng, x, z, low, False)
         board = _bed_end(rng, style, x, low, top, finish)
         parts += shifted(board, z=-z) + shifted(turned(board, 180), z=z)
         back = turned(_bed_end(rng, style, z, low, top + rng.uniform(0, 0.15), finish), 90)
         parts += shifted(back, x=-x)
         return turned(parts, -90)
-    parts = _bed_base(rng, x, z, 0.0, low, finish if chance(rng, 0.6) else hard)
+    parts = _bed_base(rng, x, z, low, finish if chance(rng, 0.6) else hard)
     parts += _bedding(rng, x - 0.02, z - 0.02, low, chance(rng, 0.9))
     if chance(rng, 0.88):
         top = low + rng.uniform(0.3, 1.1)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from img2pc.data.families.maker import Maker, Variant
-from img2pc.data.families.pieces import aimed, circle_outline, tapered_block, thickened
+from img2pc.data.families.pieces import aimed, circle_outline, tapered_block
 from img2pc.data.families.profiles import Point
 from img2pc.data.families.wings import fuselage, propeller, tapered_wing
 from img2pc.data.shapes import Part
@@ -127,7 +127,7 @@ def _sail(
     high = np.asarray(head[0]) + s * np.subtract(head[1], head[0])
     surface = low + t * (high - low)
     surface[..., 0] += belly * (np.sin(np.pi * s) * np.sin(np.pi * (0.1 + 0.8 * t)))[..., 0]
-    return thickened(surface, thickness)
+    return sheet(surface, thickness)
 
 
 def _sailing_boat(m: Maker) -> None:
@@ -148,7 +148,7 @@ def _sailing_boat(m: Maker) -> None:
                 sail = _sail(
                     ((0, low, -half), (0, low, half)),
                     ((0, high - 0.1, -half * 0.9), (0, high - 0.1, half * 0.9)),
-                    -0.35,
+                    0.35,
                     0.03,
                 )
                 m.add("sail", sail.rotated("y", -90).moved(z=z))
@@ -197,26 +197,17 @@ def _motorboat(m: Maker) -> None:
                 0, level - 0.02, z
             ),
         )
-        m.add(
-            "glass",
-            tapered_block(
-                (width * 1.01, long * 0.9),
-                (width * lean * 1.02, long * lean * 0.9),
+        # From 0.3 to 0.8 of the height, where the cabin has leaned in already.
+        below, above = (1 - (1 - lean) * share for share in (0.3, 0.8))
+        for across, along in ((1.02, 0.9), (0.8, 1.02)):
+            panes = tapered_block(
+                (width * across * below, long * along * below),
+                (width * across * above, long * along * above),
                 tall * 0.5,
                 -0.05,
                 0.05,
-            ).moved(0, level + tall * 0.3, z),
-        )
-        m.add(
-            "glass",
-            tapered_block(
-                (width * 0.8, long * 1.01),
-                (width * lean * 0.8, long * lean * 1.02),
-                tall * 0.5,
-                -0.05,
-                0.05,
-            ).moved(0, level + tall * 0.3, z),
-        )
+            )
+            m.add("glass", panes.moved(0, level - 0.02 + tall * 0.3, z - 0.03))
         level, width, long, z = (
             level + tall,
             width * m.between(0.7, 0.9),

@@ -76,7 +76,8 @@ def building(m: Maker) -> None:
                         box(width / columns * 0.5, height / rows * 0.5, depth + 0.04).moved(*place),
                     )
         if m.chance(0.3):
-            m.add("wall", box(0.12, 0.5, 0.12).moved(x + width * 0.25, height + rise * 0.5, z))
+            tall = 0.5 + rise
+            m.add("wall", box(0.12, tall, 0.12).moved(x + width * 0.25, height + tall / 2 - 0.1, z))
     if m.chance(0.25):
         long = m.between(0.8, 1.4)
         for x in np.linspace(-long / 2, long / 2, m.count(2, 6)):

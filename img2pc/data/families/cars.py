@@ -27,6 +27,7 @@ from img2pc.data.solids import (
 def _wheel(m: Maker, radius: float, width: float) -> tuple[Solid, Solid]:
     """Tyre and hub about the origin, turning about X, the outside towards +X."""
     edge, rim = width * m.between(0.1, 0.4), radius * m.between(0.45, 0.75)
+    edge = min(edge, 0.9 * (radius - rim))
     half = width / 2
     tyre = [(rim, -half), (radius - edge, -half), (radius, edge - half), (radius, half - edge)]
     tyre += [(radius - edge, half), (rim, half), (rim * 0.95, half * 0.8)]
@@ -38,12 +39,13 @@ def _wheel(m: Maker, radius: float, width: float) -> tuple[Solid, Solid]:
 def _add_wheels(
     m: Maker, axles: Sequence[float], x: float, radius: float, width: float, y: float | None = None
 ) -> None:
-    """Pairs of wheels, their outer faces at ±x."""
+    """Pairs of wheels on axles, their outer faces at ±x."""
     tyre, hub = _wheel(m, radius, width)
+    level, inside = radius if y is None else y, x - width / 2
     for z in axles:
-        place = {"x": x - width / 2, "y": radius if y is None else y, "z": z}
-        m.pair("tyre", tyre.moved(**place))
-        m.pair("hub", hub.moved(**place))
+        m.pair("tyre", tyre.moved(inside, level, z))
+        m.pair("hub", hub.moved(inside, level, z))
+        m.add("trim", bar((-inside, level, z), (inside, level, z), 0.15 * radius))
 
 
 def car(rng: np.random.Generator) -> list[Part]:
@@ -74,22 +76,25 @@ def car(rng: np.random.Generator) -> list[Part]:
     return m.finished()
 
 
-def _add_face(m: Maker, width: float, length: float, low: float, high: float) -> None:
-    """Lights, bumpers and plates at both ends of a body."""
+def _add_face(
+    m: Maker, width: float, length: float, low: float, high: float, bonnet: float = 0.0
+) -> None:
+    """Lights, bumpers and plates at both ends of a body, or in front at a bonnet's."""
     size = m.between(0.08, 0.2)
     level = low + (high - low) * m.between(0.45, 0.75)
-    for z in (length / 2, -length / 2):
+    front = length / 2 + bonnet
+    for z in (front, -length / 2):
         if m.chance(0.5):
             lamp_shape = cylinder(size, 0.16, sections=14).rotated("x", 90)
         else:
             lamp_shape = box(2.2 * size, size, 0.16, 0.03)
-        m.pair("light", lamp_shape.moved(width * 0.36, level, z * 0.98))
+        m.pair("light", lamp_shape.moved(width * 0.36, level, z - np.sign(z) * 0.04))
         if m.chance(0.7):
             bumper = box(width * m.between(0.85, 1.02), m.between(0.1, 0.25), 0.2, 0.05)
             m.add("trim", bumper.moved(y=low + 0.12, z=z))
     if m.chance(0.5):
         grille = box(width * m.between(0.3, 0.6), (high - low) * m.between(0.2, 0.5), 0.1)
-        m.add("trim", grille.moved(y=level, z=length * 0.49))
+        m.add("trim", grille.moved(y=level, z=front - 0.03))
 
 
 def _add_cabin(
@@ -104,14 +109,18 @@ def _add_cabin(
     narrow = m.between(0.72, 0.92)
 
     def shell(grow_x: float, grow_z: float, tall: float, lift: float, radius: float) -> Solid:
-        middle, upper = (base[0] + base[1]) / 2, (top[0] + top[1]) / 2
-        below = (width * grow_x, (base[1] - base[0]) * grow_z)
-        above = (width * narrow * grow_x, (top[1] - top[0]) * grow_z)
-        block = tapered_block(
-            below, above, rise * tall, upper - middle, radius, 0 if lift else 0.12
+        """A part of the cabin's height, as wide and as long there as the cabin is, or more."""
+        middle, shift = sum(base) / 2, (sum(top) - sum(base)) / 2
+        below, above = (
+            (
+                grow_x * width * (1 - (1 - narrow) * level),
+                grow_z * np.interp(level, [0, 1], [base[1] - base[0], top[1] - top[0]]),
+            )
+            for level in (lift, lift + tall)
         )
-        # Panes float at window height, where the cabin has already leaned in by as much.
-        return block.moved(y=y + lift * rise, z=middle)
+        soft = 0 if lift else 0.12
+        block = tapered_block(below, above, rise * tall, shift * tall, radius, soft)
+        return block.moved(y=y + lift * rise, z=middle + shift * lift)
 
     m.add("body", shell(1.0, 1.0, 1.0, 0.0, width * 0.06))
     if m.chance(0.85):
@@ -229,12 +238,14 @@ def _van(m: Maker) -> None:
     length, width, height = m.between(4, 11), m.between(1.7, 2.5), m.between(1.9, 3.2)
     clear, wheel, end = m.between(0.2, 0.4), m.between(0.3, 0.5), length / 2
     slope, brow = m.between(0.02, 0.5), m.between(0.45, 0.6)
+    shoulder = height * (brow + 1) / 2 + 0.1
+    nose = min(height * m.between(brow, 0.97 if slope < 0.2 else 0.6), shoulder)
     stations = [
         (-end, width * 0.94, clear + 0.05, height * 0.97),
         (-end + 0.12, width, clear, height),
         (end - slope - 0.3, width, clear, height),
-        (end - slope * 0.3, width * 0.98, clear, height * (brow + 1) / 2 + 0.1),
-        (end, width * 0.94, clear + 0.05, height * m.between(brow, 0.97 if slope < 0.2 else 0.6)),
+        (end - slope * 0.3, width * 0.98, clear, shoulder),
+        (end, width * 0.94, clear + 0.05, nose),
     ]
     m.add("body", hull(stations, m.between(0.05, 0.3)))
     level, tall = height * m.between(0.65, 0.72), height * m.between(0.2, 0.3)
@@ -282,7 +293,8 @@ def _lorry(m: Maker) -> None:
     length, width, wheel = m.between(5, 12), m.between(2.0, 2.6), m.between(0.42, 0.6)
     deck, tall = wheel * 2 + 0.05, m.between(1.6, 2.6)
     cab, end = m.between(1.3, 2.4), length / 2
-    m.add("trim", box(width * 0.5, 0.3, length * 0.96).moved(y=deck - 0.2))
+    m.add("trim", box(width * 0.5, deck - wheel, length).moved(y=(deck + wheel) / 2))
+    hood = 0.0
     if m.chance(0.35):
         hood = m.between(0.8, 1.6)
         bonnet = [
@@ -358,16 +370,17 @@ def _lorry(m: Maker) -> None:
     if m.chance(0.4):
         stack = cylinder(0.08, tall, sections=10)
         m.pair("trim", stack.moved(width * 0.46, deck + tall * 0.5, end - cab - 0.02))
-    _add_face(m, width * 0.9, 2 * end, deck - 0.5, deck + 0.1)
+    _add_face(m, width * 0.9, length, deck - 0.5, deck + 0.1, hood)
 
 
 def _tractor(m: Maker) -> None:
     big, small = m.between(0.6, 0.95), m.between(0.3, 0.6)
     width, length = m.between(0.6, 0.9), m.between(2, 3)
     top = big * 2 * m.between(0.75, 0.95)
+    belly = min(0.5, small)
     nose = [
-        (-0.2, width, 0.5, top),
-        (length * 0.55, width * 0.9, 0.5, top * 0.95),
+        (-0.2, width, belly, top),
+        (length * 0.55, width * 0.9, belly, top * 0.95),
         (length * 0.6, width * 0.75, 0.6, top * 0.85),
     ]
     m.add("body", hull(nose, 0.12))
@@ -375,16 +388,14 @@ def _tractor(m: Maker) -> None:
     track = width / 2 + m.between(0.35, 0.6)
     _add_wheels(m, (-0.6,), track, big, m.between(0.3, 0.55))
     _add_wheels(m, (length * 0.42,), track * 0.95, small, m.between(0.2, 0.35))
-    for radius, z in ((big, -0.6), (small, length * 0.42)):
-        m.add("trim", bar((-track, radius, z), (track, radius, z), 0.1))
     if m.chance(0.6):
         tall = m.between(0.8, 1.2)
         _add_cabin(m, width * 1.5, (-1.1, 0.2), (-1.05, 0.1), top * 0.85, tall)
     else:
         m.add(
             "trim",
-            box(0.5, 0.15, 0.5, 0.05).moved(0, top, -0.7),
-            box(0.5, 0.5, 0.12, 0.05).moved(0, top + 0.25, -0.95),
+            box(0.5, 0.15, 0.5, 0.05).moved(0, big * 1.5 + 0.05, -0.7),
+            box(0.5, 0.5, 0.12, 0.05).moved(0, big * 1.5 + 0.3, -0.95),
         )
         m.add(
             "trim",
@@ -412,13 +423,11 @@ def _racer(m: Maker) -> None:
     m.add("body", hull(stations, 0.12))
     m.pair("body", box(0.5, 0.4, length * 0.35, 0.1).moved(0.5, 0.35, -0.3))
     _add_wheels(m, (-end * 0.7, end * 0.6), track + 0.2, wheel, m.between(0.25, 0.45))
-    for z in (-end * 0.7, end * 0.6):
-        m.add("trim", bar((-track, wheel, z), (track, wheel, z), 0.04))
     m.add("cargo", box(track * 2, 0.04, 0.4).moved(0, 0.2, end * 0.97))
     lift = m.between(0.8, 1.1)
     m.add("cargo", box(track * 1.4, 0.06, 0.35).moved(0, lift, -end))
     m.pair("cargo", box(0.04, lift - 0.3, 0.4).moved(track * 0.68, lift - 0.2, -end))
-    m.add("cargo", box(0.1, lift - 0.3, 0.3).moved(0, lift / 2 + 0.1, -end + 0.05))
+    m.add("cargo", box(0.1, lift - 0.3, 0.3).moved(0, lift / 2 + 0.15, -end + 0.05))
     m.add("light", sphere(0.16, 0, 0.85, -0.2), superellipsoid(0.35, 0.5, 0.9).moved(0, 0.8, -0.7))
 
 

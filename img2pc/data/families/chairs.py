@@ -46,10 +46,9 @@ from img2pc.data.families.seating import (
     side_panel,
     soft_pad,
     superellipse,
-    thick_shell,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, smooth_path, sweep
+from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, sheet, smooth_path, sweep
 
 
 def chair(rng: Rng) -> list[Part]:
@@ -146,7 +145,7 @@ def _bucket(rng: Rng, width: float, depth: float, back: float, thick: float) -> 
     surface = np.empty((22, 15, 3))
     surface[..., 0] = half[:, None] * u
     surface[..., 1:] = profile[:, None] + inward[:, None] * lift[..., None]
-    return thick_shell(surface, thick)
+    return sheet(surface, thick)
 
 
 def _shell_chair(rng: Rng) -> list[Part]:
@@ -274,7 +273,7 @@ def _wrap_wall(
     levels = low + (top - low) * share
     surface = np.stack([x * flare, levels, z * flare], -1)
     soften = np.where(share > 0.99, 0.6, 1.0) * np.ones_like(levels)
-    return thick_shell(surface, thick * soften)
+    return sheet(surface, thick * soften)
 
 
 def _tub_chair(rng: Rng) -> list[Part]:

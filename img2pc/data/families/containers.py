@@ -19,7 +19,7 @@ def carton(m: Maker) -> None:
         m.add("tape", box(width * 1.005, 0.01, 0.12).moved(y=height))
         if m.chance(0.4):
             m.add("tape", box(0.1, 0.02, depth * 1.01).moved(y=height))
-            m.pair("tape", sphere(0.12, 0.12, height + 0.06).scaled(y=1.0, z=0.6))
+            m.pair("tape", sphere(0.12, 0.12, height + 0.06).scaled(z=0.6))
         return
     if style in ("stack", "book"):
         level = 0.0
@@ -204,7 +204,7 @@ def mailbox(m: Maker) -> None:
     m.add(
         "trim",
         box(0.02, 0.3, 0.06).moved(width / 2, post + height * 0.6, 0),
-        box(0.02, 0.12, 0.2).moved(width / 2, post + height * 0.9, 0.07),
+        box(0.02, 0.12, 0.2).moved(width / 2, post + height * 0.6 + 0.12, 0.07),
     )
     if m.chance(0.75):
         m.add(

@@ -170,10 +170,9 @@ def bird(m: Maker) -> None:
     tail = tapered_block(
         (girth * 0.5, 0.06), (girth * m.between(0.5, 1.6), 0.04), length * m.between(0.3, 1)
     )
-    m.add(
-        "wing",
-        aimed(tail, (0, m.between(-0.5, 0.6), -1), np.array([0, lift, 0]) - ahead * length * 0.4),
-    )
+    rise = m.between(-0.5, 0.6)
+    behind = np.array([0, lift, 0]) - ahead * length * 0.4
+    m.add("wing", tail.rotated("x", float(np.degrees(np.arctan2(-1, rise)))).moved(*behind))
     for side in (-1, 1):
         x = side * girth * 0.35
         m.add("beak", bar((x, lift - girth * 0.4, 0), (x, 0.02, 0.05), 0.035))
@@ -263,15 +262,15 @@ def crawler(m: Maker) -> None:
         m.add("fur", *copies_around(limb(arm, 0.16, 0.2), m.count(5, 8)))
         m.pair("eye", sphere(0.1, 0.22, 0.8, 0.4))
         return
-    z = 0.0
+    z = neck = 0.0
     shell = style == "turtle"
     for size in (0.8,) if shell else [m.between(0.3, 0.9) for _ in range(m.count(1, 3))]:
         tall = size * m.between(0.4, 0.9)
-        m.add(
-            "shell", superellipsoid(size, tall, size * m.between(0.9, 1.5)).moved(0, level + 0.1, z)
-        )
+        long = size * m.between(0.9, 1.5)
+        m.add("shell", superellipsoid(size, tall, long).moved(0, level + 0.1, z))
+        neck = neck or min(0.55, long / 2 + 0.12)
         z -= size * 0.85
-    m.add("fur", superellipsoid(0.35, 0.3, 0.4).moved(0, level + m.between(0, 0.2), 0.55))
+    m.add("fur", superellipsoid(0.35, 0.3, 0.4).moved(0, level + m.between(0, 0.2), neck))
     count, reach = (2 if shell else m.count(3, 5)), m.between(0.4, 1.0)
     for i in range(count):
         spot = 0.3 - 0.6 * i / max(count - 1, 1)

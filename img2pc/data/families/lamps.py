@@ -66,6 +66,17 @@ def _shade(m: Maker, radius: float, height: float) -> Solid:
     return open_shell(profile, wall)
 
 
+def _carried(shade: Solid, start: float, thickness: float) -> list[Solid]:
+    """What carries a shade about the Y axis: a stem from a height, a bar across its upper rim."""
+    y = shade.vertices[:, 1]
+    rim = shade.vertices[y > y.max() - 1e-6]
+    level, reach = y.max() - thickness, max(0.98 * np.abs(rim[:, 0]).max(), 2 * thickness)
+    return [
+        bar((0, start, 0), (0, level, 0), thickness),
+        bar((-reach, level, 0), (reach, level, 0), 0.6 * thickness),
+    ]
+
+
 def _lamp_base(m: Maker, height: float) -> None:
     """The body of a table lamp up to `height`, with a foot as often as not."""
     width = height * m.between(0.12, 0.45)
@@ -112,13 +123,11 @@ def _table_lamp(m: Maker) -> None:
     height, radius = m.between(0.5, 1.6), m.between(0.3, 0.8)
     _lamp_base(m, height)
     tall, neck = radius * m.between(0.5, 2.0), m.between(0.02, 0.3)
-    m.add("metal", bar((0, height * 0.95, 0), (0, height + neck + tall * 0.9, 0), 0.02))
     shade = _shade(m, radius, tall).moved(y=height + neck)
     m.add("shade", shade)
-    rim = bar((-radius, 0, 0), (radius, 0, 0), 0.01).scaled(x=0.35)
-    m.add("metal", rim.moved(y=height + neck + tall * 0.9))
+    m.add("metal", *_carried(shade, height * 0.95, 0.02))
     if m.chance(0.3):
-        m.add("metal", sphere(0.04, y=height + neck + tall * 0.95))
+        m.add("metal", sphere(0.04, y=height + neck + tall))
 
 
 def _floor_lamp(m: Maker) -> None:
@@ -140,11 +149,9 @@ def _floor_lamp(m: Maker) -> None:
         bowl = open_shell(smooth_profile([(0.05, 0), (radius * 0.7, 0.2), (radius, 0.5)], 8), 0.03)
         m.add("shade", bowl.moved(y=height - 0.03))
     else:
-        m.add("shade", _shade(m, radius, tall).moved(y=height - tall * 0.8))
-        m.add("metal", bar((-0.3 * radius, height, 0), (0.3 * radius, height, 0), pole * 0.5))
-        m.add(
-            "metal", *copies_around(bar((0, height, 0), (radius, height, 0), 0.01).scaled(x=0.5), 3)
-        )
+        shade = _shade(m, radius, tall).moved(y=height - tall * 0.8)
+        m.add("shade", shade)
+        m.add("metal", *_carried(shade, height - 0.1, pole))
 
 
 def _arc_lamp(m: Maker) -> None:
@@ -157,9 +164,9 @@ def _arc_lamp(m: Maker) -> None:
     m.add("base", revolved([(foot, 0), (foot, 0.1)], m.pick((24, 4))).moved(x=0.3 * foot))
     radius = m.between(0.3, 0.7)
     tall = radius * m.between(0.5, 1.2)
-    m.add("shade", _shade(m, radius, tall).moved(x=reach, y=height - sag - tall * 0.9))
-    across = bar((-0.4 * radius, 0, 0), (0.4 * radius, 0, 0), pole * 0.5)
-    m.add("metal", across.moved(reach, height - sag - tall * 0.05))
+    shade = _shade(m, radius, tall).moved(y=height - sag - tall * 0.9)
+    m.add("shade", shade.moved(reach))
+    m.add("metal", *(each.moved(reach) for each in _carried(shade, height - sag - 0.05, pole)))
     m.add("metal", sphere(pole * 2, reach, height - sag))
 
 
@@ -225,15 +232,11 @@ def _pendant(m: Maker) -> None:
         x = (i - (count - 1) / 2) * spread
         radius = m.between(0.3, 0.9) * (1 if count == 1 else 0.5 * spread)
         tall, drop = radius * m.between(0.5, 2.0), m.between(0.0, 1.0) if count > 1 else 0.0
-        m.add("shade", _shade(m, radius, tall).moved(x, drop))
-        m.add("metal", bar((x, drop + tall * 0.9, 0), (x, top + 1, 0), m.between(0.015, 0.04)))
+        shade = _shade(m, radius, tall).moved(y=drop)
+        m.add("shade", shade.moved(x))
+        cable = _carried(shade, top + 1, m.between(0.015, 0.04))
+        m.add("metal", *(each.moved(x) for each in cable))
         m.add("metal", cylinder(radius * 0.3, tall * 0.2).moved(x, drop + tall * 0.95))
-        m.add(
-            "metal",
-            bar((x - radius * 0.5, 0, 0), (x + radius * 0.5, 0, 0), 0.012).moved(
-                0, drop + tall * 0.97
-            ),
-        )
     if count > 1:
         m.add("base", box(count * spread, 0.08, 0.15).moved(y=top + 1))
     else:
@@ -251,12 +254,14 @@ def _chandelier(m: Maker) -> None:
     m.add("metal", *copies_around(sweep(smooth_path(points, 14), m.between(0.015, 0.04)), arms))
     radius = m.between(0.08, 0.3)
     tall = radius * m.between(0.8, 2.5)
-    shade = _shade(m, radius, tall).moved(reach, level + rise + m.pick((0.1, -0.8 * tall)))
+    shade = _shade(m, radius, tall).moved(y=level + rise + m.pick((0.1, -0.8 * tall)))
+    if len(shade.faces) * arms > 4000:
+        shade = sphere(radius, y=level + rise + radius)
+    held = [each.moved(reach) for each in _carried(shade, level + rise - 0.05, 0.015)]
     cup = cylinder(radius * 0.7, 0.04, sections=12).moved(reach, level + rise)
     candle = cylinder(0.04, 0.3, sections=10).moved(reach, level + rise + 0.12)
-    if len(shade.faces) * arms > 4000:
-        shade = sphere(radius, reach, level + rise + radius)
-    m.add("shade", *copies_around(shade, arms))
-    m.add("metal", *copies_around(cup, arms), *copies_around(candle, arms))
+    m.add("shade", *copies_around(shade.moved(reach), arms))
+    for solid in (cup, candle, *held):
+        m.add("metal", *copies_around(solid, arms))
     if m.chance(0.4):
         m.add("metal", torus(reach, 0.03).moved(y=level + rise))

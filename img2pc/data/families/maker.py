@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 
@@ -11,18 +11,7 @@ from img2pc.data.shapes import Material, Part
 from img2pc.data.solids import Solid
 
 _T = TypeVar("_T")
-_ANY: tuple[Material, ...] = (
-    "wood",
-    "metal",
-    "plastic",
-    "fabric",
-    "leather",
-    "ceramic",
-    "glass",
-    "paint",
-    "rubber",
-    "paper",
-)
+_ANY: tuple[Material, ...] = get_args(Material)
 
 
 class Maker:

@@ -20,7 +20,6 @@ from img2pc.data.solids import (
     loft,
     rounded_rectangle,
     sheet,
-    signed_volume,
     smooth_path,
     superellipsoid,
     sweep,
@@ -37,30 +36,11 @@ def roughened(m: Maker, solid: Solid, amount: float, frequency: float) -> Solid:
     return replace(solid, vertices=solid.vertices * (1 + amount * field[:, None] / 2))
 
 
-def thickened(surface: Float[ndarray, "row column 3"], thickness: float) -> Solid:
-    """A thickened surface like `sheet`, whose ends may be curved as well."""
-    normal = np.cross(np.gradient(surface, axis=0), np.gradient(surface, axis=1))
-    normal *= thickness / 2 / (np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12)
-    rows, columns = surface.shape[:2]
-    vertices = np.concatenate([surface + normal, surface - normal]).reshape(-1, 3)
-    grid = np.arange(rows * columns).reshape(rows, columns)
-    border = np.concatenate([grid[0], grid[1:, -1], grid[-1, -2::-1], grid[-2:0:-1, 0]])
-    after = np.roll(border, -1)
-    top = [grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]]
-    below = rows * columns
-    quads = np.concatenate(
-        [
-            np.stack(top, -1).reshape(-1, 4),
-            np.stack(top[::-1], -1).reshape(-1, 4) + below,
-            np.stack([border, after, after + below, border + below], -1),
-        ]
-    )
-    solid = Solid(vertices, np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]]))
-    return solid if signed_volume(solid) >= 0 else Solid(vertices, solid.faces[:, ::-1])
-
-
 def aimed(solid: Solid, direction: Point | ndarray, at: Point | ndarray = (0, 0, 0)) -> Solid:
-    """The solid with its +Y turned to `direction`, then its origin moved to `at`."""
+    """The solid with its +Y turned to `direction`, then its origin moved to `at`.
+
+    How it is turned about `direction` is left open: for what is alike all around.
+    """
     up = np.asarray(direction, dtype=float)
     up = up / (np.linalg.norm(up) + 1e-12)
     aside = np.cross(up, [0.0, 0, 1] if abs(up[2]) < 0.9 else [1.0, 0, 0])

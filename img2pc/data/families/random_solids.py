@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from img2pc.data.families.maker import Maker
-from img2pc.data.families.pieces import aimed, circle_outline, star_outline, thickened, torus
+from img2pc.data.families.pieces import aimed, circle_outline, star_outline, torus
 from img2pc.data.families.profiles import fluted, hollowed, random_profile, revolved
 from img2pc.data.solids import (
     Solid,
@@ -16,6 +16,7 @@ from img2pc.data.solids import (
     loft,
     prism,
     rounded_rectangle,
+    sheet,
     smooth_path,
     superellipsoid,
     sweep,
@@ -77,7 +78,7 @@ def random_solid(m: Maker) -> Solid:
             + m.between(-0.6, 0.6) * u**2
             + m.between(-0.6, 0.6) * v**2
         )
-        solid = thickened(np.stack([u, wave, v], -1), m.between(0.02, 0.08))
+        solid = sheet(np.stack([u, wave, v], -1), m.between(0.02, 0.08))
     elif kind == "loft":
         outlines = [
             circle_outline(m.between(0.15, 0.6), 24, m.between(0.3, 1.8)) * [1, m.between(0.4, 1.2)]

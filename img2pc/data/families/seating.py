@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from img2pc.data.shapes import Material, Part
-from img2pc.data.solids import Solid, box, loft, prism, superellipsoid
+from img2pc.data.solids import Solid, box, loft, prism, sheet, superellipsoid
 
 Point = tuple[float, float, float]
 Corner = tuple[float, float]
@@ -83,32 +83,6 @@ def both(solid: Solid) -> list[Solid]:
     return [solid, solid.mirrored()]
 
 
-def thick_shell(
-    surface: Float[ndarray, "row column 3"], thickness: float | Float[ndarray, "row column"]
-) -> Solid:
-    """A thickened surface whose rim is a strip, so that strongly curved rims are right too."""
-    rows, columns = surface.shape[:2]
-    normal = np.cross(np.gradient(surface, axis=0), np.gradient(surface, axis=1))
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True) + 1e-12
-    offset = normal * np.broadcast_to(np.asarray(thickness), (rows, columns))[..., None] / 2
-    under = rows * columns
-    index = np.arange(under).reshape(rows, columns)
-    a, b = index[:-1, :-1].ravel(), index[1:, :-1].ravel()
-    c, d = index[1:, 1:].ravel(), index[:-1, 1:].ravel()
-    rim = np.concatenate([index[:-1, 0], index[-1, :-1], index[:0:-1, -1], index[0, :0:-1]])
-    after = np.roll(rim, -1)
-    corners = [
-        (a, b, c),
-        (a, c, d),
-        (a + under, c + under, b + under),
-        (a + under, d + under, c + under),
-        (after, rim, rim + under),
-        (after, rim + under, after + under),
-    ]
-    vertices = np.stack([surface + offset, surface - offset]).reshape(-1, 3)
-    return Solid(vertices, np.concatenate([np.stack(corner, -1) for corner in corners]))
-
-
 def ribbon(path: Float[ndarray, "sample 2"], width: float | ndarray, thickness: float) -> Solid:
     """A sheet across X whose side view is the (y, z) path."""
     across = np.linspace(-0.5, 0.5, 4)
@@ -116,7 +90,7 @@ def ribbon(path: Float[ndarray, "sample 2"], width: float | ndarray, thickness: 
     surface = np.empty((len(path), 4, 3))
     surface[..., 0] = widths[:, None] * across
     surface[..., 1:] = path[:, None]
-    return thick_shell(surface, thickness)
+    return sheet(surface, thickness)
 
 
 def side_panel(outline: Sequence[Corner], thickness: float, x: float) -> Solid:

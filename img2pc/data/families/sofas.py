@@ -20,10 +20,9 @@ from img2pc.data.families.seating import (
     grounded,
     maybe,
     puffed_cushion,
-    thick_shell,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, box, cylinder, rounded_rectangle, superellipsoid, sweep
+from img2pc.data.solids import Solid, box, cylinder, rounded_rectangle, sheet, superellipsoid, sweep
 
 
 def sofa(rng: Rng) -> list[Part]:
@@ -178,7 +177,7 @@ def _tufted(
     v, u = np.meshgrid(np.linspace(0, 1, 11), np.linspace(0, 1, 29), indexing="ij")
     relief = np.abs(np.sin(np.pi * columns * u)) ** 0.6 * np.abs(np.sin(np.pi * rows * v)) ** 0.6
     surface = np.stack([(u - 0.5) * width, v * height, np.zeros_like(u)], -1)
-    return thick_shell(surface, thick + depth * relief)
+    return sheet(surface, thick + depth * relief)
 
 
 def _chesterfield(rng: Rng) -> list[Part]:

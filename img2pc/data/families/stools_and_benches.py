@@ -18,6 +18,7 @@ from img2pc.data.families.backs_and_arms import (
     new_back,
     seat_solids,
 )
+from img2pc.data.families.pieces import torus
 from img2pc.data.families.seat_bases import (
     corner_legs,
     legged,
@@ -115,9 +116,7 @@ def _legged_stool(rng: Rng) -> list[Part]:
     share = rng.uniform(0.25, 0.45)
     at = between(ends[0][1], ends[0][0], share)
     radius = float(np.hypot(at[0], at[2]))
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    ring = np.stack([radius * np.cos(angle), np.full(24, at[1]), radius * np.sin(angle)], -1)
-    legs = [bar(b, a, r) for a, b in ends] + [sweep(ring, 0.7 * r, closed=True)]
+    legs = [bar(b, a, r) for a, b in ends] + [torus(radius, 0.7 * r).moved(y=at[1])]
     return look.parts(hard, soft, legs)
 
 
@@ -134,9 +133,7 @@ def _pedestal_stool(rng: Rng) -> list[Part]:
     )
     if tall and maybe(rng, 0.5):
         r, y = rng.uniform(0.11, 0.2), rng.uniform(0.2, 0.35)
-        angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-        ring = np.stack([r * np.cos(angle), np.full(20, y), r * np.sin(angle)], -1)
-        base.append(sweep(ring, 0.009, closed=True))
+        base.append(torus(r, 0.009).moved(y=y))
         base += [
             bar((0, y, 0), (r * sx, y, r * sz), 0.008)
             for sx, sz in ((1, 0), (-0.5, 0.866), (-0.5, -0.866))

@@ -313,7 +313,7 @@ def _posts_and_boards(
 
 def _ladder_shelf(
     rng: np.random.Generator, x: float, height: float, z: Span, board: Finish
-) -> tuple[list[Part], list[Cell]]:
+) -> list[Part]:
     """Shelves that grow deeper towards the floor: leaning ladders and A-frames."""
     frame = board if chance(rng, 0.4) else draw_finish(rng, "frame", "metal", "wood")
     size, t = rng.uniform(0.018, 0.05), rng.uniform(0.012, 0.03)
@@ -324,18 +324,15 @@ def _ladder_shelf(
         parts.append(beam(frame, (sx, 0, foot), (sx, height, head), size))
         if back_foot is not None:
             parts.append(beam(frame, (sx, 0, back_foot), (sx, height, z[0]), size))
-    cells: list[Cell] = []
     for level in np.linspace(rng.uniform(0.08, 0.3), 0.95, whole_number(rng, 3, 6)) * height:
         face = foot + (head - foot) * level / height + size / 2
         parts.append(cuboid(board, (-x, x), (level, level + t), (z[0], face)))
         if chance(rng, 0.3):
             parts.append(cuboid(board, (-x, x), (level, level + 0.06), (z[0], z[0] + 0.012)))
-    return parts, cells
+    return parts
 
 
-def _corner_shelf(
-    rng: np.random.Generator, x: float, height: float, board: Finish
-) -> tuple[list[Part], list[Cell]]:
+def _corner_shelf(rng: np.random.Generator, x: float, height: float, board: Finish) -> list[Part]:
     """Round, quarter-round or triangular boards on posts or between two walls."""
     kind = pick(rng, "quarter", "triangle", "round", "round")
     count = whole_number(rng, 3, 6)
@@ -364,22 +361,22 @@ def _corner_shelf(
             reach = np.array([np.cos(a), 0.72 * np.sin(a)]) * radius * 0.92 * shrink
             start, end = (reach[0], 0.0, reach[1]), (reach[0], height, reach[1])
             parts.append(rod(frame, start, end, rng.uniform(0.007, 0.02)))
-        return parts, []
+        return parts
     edge = (-radius, radius)
     if chance(rng, 0.5):
         a, size = radius - 0.02, rng.uniform(0.015, 0.04)
         for px, pz in ((-a, -a), (-a + 2 * a * shrink, -a), (-a, -a + 2 * a * shrink)):
             parts.append(cuboid(board, about(px, size), (0, height), about(pz, size)))
-        return turned(parts, -45 if chance(rng, 0.6) else 0), []
+        return turned(parts, -45 if chance(rng, 0.6) else 0)
     wall = inside((-radius - t, -radius + t), t * 0.5)
     parts.append(cuboid(board, edge, (0, height), wall))
     parts.append(cuboid(board, wall, (0, height), edge))
-    return turned(parts, -45) if chance(rng, 0.6) else parts, []
+    return turned(parts, -45) if chance(rng, 0.6) else parts
 
 
 def _zigzag_shelf(
     rng: np.random.Generator, x: float, height: float, z: Span, board: Finish
-) -> tuple[list[Part], list[Cell]]:
+) -> list[Part]:
     """Open boards on uprights that step left and right, or on one central spine."""
     t, count = rng.uniform(0.015, 0.045), whole_number(rng, 3, 7)
     levels = np.linspace(t / 2, height - t / 2, count + 1)
@@ -402,7 +399,7 @@ def _zigzag_shelf(
             parts.append(cuboid(board, about(-place * 0.9, t), (low, high), z))
     if kind != "steps":
         parts.append(cuboid(board, (-x, x), about(levels[-1], t), z))
-    return parts, []
+    return parts
 
 
 def bookcase(rng: np.random.Generator) -> list[Part]:
@@ -421,11 +418,11 @@ def bookcase(rng: np.random.Generator) -> list[Part]:
     elif kind == "posts":
         parts, cells = _posts_and_boards(rng, x, height, z, body)
     elif kind == "ladder":
-        parts, cells = _ladder_shelf(rng, x, height, z, body)
+        return _ladder_shelf(rng, x, height, z, body)
     elif kind == "corner":
-        return _corner_shelf(rng, x, height, body)[0]
+        return _corner_shelf(rng, x, height, body)
     else:
-        parts, cells = _zigzag_shelf(rng, x, height, z, body)
+        return _zigzag_shelf(rng, x, height, z, body)
     if kind == "grid" and chance(rng, 0.25):
         fronts = draw_fronts(rng, body)
         for cx, cy in cells[: whole_number(rng, 1, max(1, len(cells) // 3))]:

@@ -168,13 +168,12 @@ def _ended_base(
     for s in (-1, 1):
         ends = [p._replace(solid=_leaned(p.solid, s * lean, height)) for p in end]
         parts += shifted(ends, s * x)
-    y = height * rng.uniform(0.2, 0.75) if kind in ("t", "cross", "a") else height - size / 2
     parts.append(cuboid(finish, (-x, x), about(height - size / 3, size * 0.66), about(0, size)))
     if kind == "panel" and chance(rng, 0.5):
         y = rng.uniform(0.15, 0.6) * height
         parts.append(cuboid(finish, (-x, x), about(y, size), (-z, z)))
-    elif kind in ("t", "cross") and (kind == "t" or chance(rng, 0.5)):
-        y = height / 2 if kind == "cross" else y
+    elif kind == "t" or (kind == "cross" and chance(rng, 0.5)):
+        y = height * (rng.uniform(0.2, 0.75) if kind == "t" else 0.5)
         parts.append(cuboid(finish, (-x, x), about(y, size), about(0, size)))
     elif kind == "sled":
         for s in (-1, 1):

@@ -88,7 +88,7 @@ def tool(m: Maker) -> None:
                 (-0.2, -0.12),
             ]
         )
-        edge = np.column_stack([blade * [1, 1], np.full(7, -0.05)]) + np.array([0, top - 0.1, 0])
+        edge = np.column_stack([blade, np.full(7, -0.05)]) + np.array([0, top - 0.1, 0])
         m.add("head", loft(np.stack([edge, edge + np.array([0, 0, 0.1])])))
         if m.chance(0.3):
             m.add("head", loft(np.stack([edge, edge + np.array([0, 0, 0.1])])).mirrored())
@@ -109,28 +109,22 @@ def tool(m: Maker) -> None:
             superellipsoid(size, size * m.between(1, 1.8), size * 0.3).moved(y=top + size * 0.5),
         )
     elif style == "racket":
-        m.add(
-            "head",
-            torus(size, 0.04)
-            .scaled(z=m.between(1, 1.4))
-            .rotated("x", 90)
-            .moved(y=top + size * 1.1),
-        )
-        for t in np.linspace(-0.7, 0.7, 7):
-            half = size * float(np.sqrt(1 - t * t))
+        tall = size * m.between(1, 1.4)
+        frame = torus(size, 0.04).scaled(z=tall / size).rotated("x", 90)
+        m.add("head", frame.moved(y=top + tall))
+        for t in np.linspace(-0.7, 0.7, 7).tolist():
+            half = float(np.sqrt(1 - t * t))
+            middle = top + tall
             m.add(
                 "hair",
                 bar(
-                    (float(t) * size, top + size * 1.1 - half, 0),
-                    (float(t) * size, top + size * 1.1 + half, 0),
+                    (t * size, middle - half * tall, 0),
+                    (t * size, middle + half * tall, 0),
                     circle_outline(0.012, 4),
                 ),
-            )
-            m.add(
-                "hair",
                 bar(
-                    (-half, top + size * (1.1 + float(t)), 0),
-                    (half, top + size * (1.1 + float(t)), 0),
+                    (-half * size, middle + t * tall, 0),
+                    (half * size, middle + t * tall, 0),
                     circle_outline(0.012, 4),
                 ),
             )
@@ -162,14 +156,13 @@ def tool(m: Maker) -> None:
         )
         around = np.concatenate([outline, outline[1:-1][::-1] * [-1, 1]])
         face = np.column_stack([around, np.full(len(around), -0.1)])
-        m.add(
-            "head",
-            loft(np.stack([face, face + np.array([0, 0, m.between(0.1, 0.3)])])).moved(y=top - 0.2),
-        )
+        deep = m.between(0.1, 0.3)
+        body = loft(np.stack([face, face + np.array([0, 0, deep])]))
+        m.add("head", body.moved(y=top - 0.2))
         m.add(
             "guard",
             box(0.2, 0.3, 0.08, 0.02),
-            cylinder(size * 0.25, 0.02).rotated("x", 90).moved(0, top + size, 0.15),
+            cylinder(size * 0.25, 0.02).rotated("x", 90).moved(0, top + size, deep - 0.1),
         )
     else:
         m.add(
