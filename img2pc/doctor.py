@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -46,8 +47,9 @@ def examine(weights: Path | None = None) -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()}, {platform.platform()}")
     yield Finding("PyTorch", f"{torch.__version__}, {torch.get_num_threads()} threads")
     yield Finding("CUDA", _cuda())
-    yield _tried("weights", lambda: _weights(weights or default_weights()))
-    yield _tried("forward pass", lambda: _forward(weights))
+    load = functools.cache(lambda: Reconstructor.load(weights))
+    yield _tried("weights", lambda: _weights(weights or default_weights(), load()))
+    yield _tried("forward pass", lambda: _forward(load()))
     yield _tried("meshing", _meshing)
     for extra, packages in EXTRAS.items():
         yield Finding(f"extra {extra}", _extra(extra, packages))
@@ -66,13 +68,12 @@ def _cuda() -> str:
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
 
 
-def _weights(path: Path) -> str:
-    info = Reconstructor.load(path).info
-    return f"{path}, SHA-256 {weights_digest(path)[:16]}, {info.samples} pictures seen"
+def _weights(path: Path, reconstructor: Reconstructor) -> str:
+    samples = reconstructor.info.samples
+    return f"{path}, SHA-256 {weights_digest(path)[:16]}, {samples} pictures seen"
 
 
-def _forward(weights: Path | None) -> str:
-    reconstructor = Reconstructor.load(weights)
+def _forward(reconstructor: Reconstructor) -> str:
     size = reconstructor.info.config.image_size
     crops = torch.full((1, size, size, 4), 255, dtype=torch.uint8)
     reconstructor.views(crops)  # the first one prepares

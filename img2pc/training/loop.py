@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import csv
+import ctypes
 import logging
 import math
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -142,6 +144,8 @@ def train(
         precision=_precision(settings),  # type: ignore[arg-type]
     )
     fabric.launch()
+    if fabric.device.type == "cpu":
+        _keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # all batches have one size
     fabric.seed_everything(settings.seed, verbose=False)
     run_folder.mkdir(parents=True, exist_ok=True)
@@ -263,6 +267,20 @@ def _chamfer_loss(
     generator = torch.Generator(true.depth.device).manual_seed(lot)
     cameras, weight = fixed_cameras(true.depth.shape[-1]), settings.completeness_weight
     return chamfer_losses(predicted, true, cameras, generator, weight).total
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a step frees for the next one.
+
+    It would give all that is large back to the system, which clears it anew each time.
+    """
+    # glibc's malloc.h; musl and macOS have no such function, or one that does nothing.
+    trim_threshold, top_pad, mmap_max = -1, -2, -4
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 2**28)
 
 
 def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
