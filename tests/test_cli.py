@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 
@@ -396,6 +397,18 @@ def test_evaluate_an_empty_folder(img2pc, tmp_path: Path, tiny_weights: Path) ->
     ran = img2pc("evaluate", tmp_path, "--weights", tiny_weights)
     assert ran.code == 3
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_a_gpu_that_is_not_there(img2pc, chair_picture: Path, shards: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ("reconstruct", chair_picture, "-o", tmp_path / "cloud.ply", "--device", "cuda"),
+        ("train", tmp_path / "run", "--data", shards, "--steps", 1, "--accelerator", "cuda"),
+    ):
+        ran = img2pc(*arguments)
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == "img2pc: no CUDA device is available; use cpu\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:

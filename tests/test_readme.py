@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from img2pc.cli import app
+from img2pc.data.families import FAMILIES
 
 from .conftest import ROOT
 
@@ -70,6 +71,11 @@ def test_every_subcommand_is_mentioned() -> None:
     text = README.read_text(encoding="utf-8")
     for name in typer.main.get_command(app).commands:
         assert f"img2pc {name}" in text
+
+
+def test_every_family_is_mentioned() -> None:
+    (names,) = re.findall(r"eighteen families \(([^;]*);", README.read_text(encoding="utf-8"))
+    assert re.split(r", |,\n| and ", names) == list(FAMILIES)
 
 
 def test_exit_codes_are_listed() -> None:

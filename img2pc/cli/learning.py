@@ -87,7 +87,7 @@ def data(
     seed: Annotated[int, typer.Option(min=0, help="1000000 and up are kept for tests.")] = 0,
     family: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Procedural families to draw from; repeat it. Default: all."),
+        typer.Option(help="Draw from this procedural family only (README lists them); repeat it."),
     ] = None,
     meshes: Annotated[
         Optional[Path],  # noqa: UP045
@@ -251,6 +251,8 @@ def train(
 
     if (steps is None) == (minutes is None):
         raise typer.BadParameter("give either --minutes or --steps")
+    if accelerator == "cuda":
+        chosen_device(accelerator)  # Fabric would say it at length
     settings = TrainingSettings(
         steps=steps,
         minutes=minutes,

@@ -59,5 +59,5 @@ def chosen_device(device: Device) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise BadInputError("no CUDA device is available; use --device cpu")
+        raise BadInputError("no CUDA device is available; use cpu")
     return device
