@@ -569,4 +569,4 @@ def test_the_types_are_for_users_too() -> None:
     """Type checkers look for this file (PEP 561), and see through no __getattr__."""
     assert (ROOT / "img2pc" / "py.typed").exists()
     hints = inspect.get_annotations(package.reconstruct)
-    assert (hints["picture"], hints["return"]) == ("str | Picture", "PointCloud")
+    assert (hints["picture"], hints["return"]) == ("Picture", "PointCloud")

@@ -118,7 +118,7 @@ def reconstruct(
     suffix = None if mesh is None else f".{mesh}"
     if not is_folder(image):
         # Perhaps meant for a folder: then what else is said would be beside the point.
-        if not exists(image) and str(image) != "-" and not (output and output.suffix):
+        if not image.suffix and not exists(image) and str(image) != "-":
             raise BadInputError(f"{image} does not exist")
         if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
             raise typer.BadParameter("--overwrite, --batch-size, --shard and --ray are for folders")
