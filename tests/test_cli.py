@@ -210,8 +210,8 @@ def test_what_only_training_needs_is_named(
     def import_in_vain(*arguments: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr("img2pc.data.dataset.ShardedDataset", import_in_vain)
-    ran = img2pc("train", tmp_path / "run", "--data", tmp_path / "shards", "--steps", "1")
+    monkeypatch.setattr("img2pc.training.loop.train", import_in_vain)
+    ran = img2pc("train", tmp_path / "run", "--steps", "1")
     assert (ran.code, ran.out) == (3, "")
     package = module.split(".")[0]
     assert ran.err == f"img2pc: {package} is not installed: pip install 'img2pc[train]'\n"
