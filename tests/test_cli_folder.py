@@ -168,26 +168,27 @@ def test_meshes_are_made_in_processes_beside_their_clouds(
     assert statuses(reconstruct("--mesh", "stl", "--json"))["a.png"] == "skipped"
 
 
-def test_clouds_without_a_printable_mesh_are_of_use(
-    reconstruct: Run, photos: Path, clouds: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unprintable(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture alone, of which no solid can be made."""
     monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
     for name in ("b.PNG", "deep/c.png"):
         (photos / name).unlink()
     (photos / "a.png").rename(photos / "refuse.png")
+
+
+@pytest.mark.usefixtures("unprintable")
+def test_clouds_without_a_printable_mesh_are_of_use(reconstruct: Run, clouds: Path) -> None:
     ran = reconstruct("--mesh", "stl")
     assert ran.code == 6
     assert "two bodies" in ran.err
     assert files_in(clouds) == ["failures.jsonl", "refuse.ply"]
 
 
+@pytest.mark.usefixtures("unprintable")
 def test_a_mesh_of_an_older_cloud_does_not_pass_for_the_new_ones(
-    reconstruct: Run, photos: Path, clouds: Path, monkeypatch: pytest.MonkeyPatch
+    reconstruct: Run, clouds: Path
 ) -> None:
-    monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
-    for name in ("b.PNG", "deep/c.png"):
-        (photos / name).unlink()
-    (photos / "a.png").rename(photos / "refuse.png")
     clouds.mkdir()
     for name in ("refuse.ply", "refuse.stl"):
         (clouds / name).write_text("older")
