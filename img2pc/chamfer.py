@@ -20,7 +20,7 @@ from img2pc.views import Views
 SCALE = 0.02  # object units
 MISSED = 0.2  # how far a part of the surface counts as being from a cloud with no point near it
 _POINTS = 8192
-_QUERIES = 4096
+_QUERIES = 4096  # every other of them
 _PARTS = 1536
 _NEIGHBOURS = 6
 _CELL = 0.01
@@ -60,8 +60,9 @@ def chamfer_losses(
     points, probability, first = _draw_points(predicted, cameras, generator)
     surface, _, _ = _draw_points(true, cameras, generator)
     items = torch.arange(len(points), device=points.device)[:, None, None]
-    nearest = surface[items, _nearest(points[:, :_QUERIES], surface, 1)].squeeze(2)
-    cost, exists = _cost(points[:, :_QUERIES] - nearest), probability[:, :_QUERIES]
+    asked, exists = (drawn[:, :: _POINTS // _QUERIES] for drawn in (points, probability))
+    nearest = surface[items, _nearest(asked, surface, 1)].squeeze(2)
+    cost = _cost(asked - nearest)
     accuracy = ((cost * exists).sum(1) / exists.sum(1)).mean()
 
     parts = _parts(surface, generator)
@@ -101,6 +102,7 @@ def _draw_points(
     """
     logits = views.mask_logits.flatten(1)
     chosen, first = _sample(logits.detach() > _UNLIKELY_LOGIT, _POINTS, generator)
+    # X, Y and Z of an item are each in one piece (views.views_from_depth).
     planes = views.coordinates.movedim(-1, 1).flatten(2)
     in_camera = planes.gather(2, chosen[:, None].expand(-1, 3, -1)).mT
     object_from_camera = cameras.to(in_camera).object_from_camera
@@ -143,10 +145,12 @@ def _nearest(
 def _sample(
     eligible: Bool[Tensor, "batch item"], count: int, generator: torch.Generator
 ) -> tuple[Int64[Tensor, "batch {count}"], Bool[Tensor, "batch {count}"]]:
-    """`count` of the eligible items of each row, each as often as the others, and whether they
-    come for the first time."""
-    lots = torch.rand(eligible.shape, generator=generator, device=eligible.device)
-    drawn = lots.masked_fill_(~eligible, -1.0).topk(min(count, lots.shape[1])).indices
-    number = eligible.sum(1, keepdim=True).clamp(1, drawn.shape[1])
-    places = torch.arange(count, device=lots.device)
-    return drawn.gather(1, places % number), places < number
+    """`count` of the eligible items of each row, in their order and each as likely as the others,
+    and whether they come for the first time."""
+    numbers = eligible.cumsum(1, dtype=torch.int32)
+    lots = torch.rand(len(eligible), count, generator=generator, device=eligible.device)
+    # One from each of `count` equal parts of the row.
+    places = (torch.arange(count, device=lots.device) + lots) / count
+    ranks = (places.double() * numbers[:, -1:]).int().clamp(max=numbers[:, -1:] - 1) + 1
+    drawn = torch.searchsorted(numbers, ranks).clamp(max=eligible.shape[1] - 1)
+    return drawn, ranks.diff(dim=1, prepend=ranks.new_zeros(len(ranks), 1)) > 0

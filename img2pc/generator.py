@@ -39,7 +39,7 @@ class GeneratorConfig:
     encoder_channels: tuple[int, int, int, int] = (32, 64, 128, 256)
     encoder_blocks: tuple[int, int, int, int] = (0, 0, 2, 2)
     token_width: int = 320
-    attention_layers: int = 4
+    attention_layers: int = 8
     attention_heads: int = 5
     decoder_channels: tuple[int, int] = (192, 128)
     decoder_blocks: tuple[int, int] = (1, 1)
@@ -177,12 +177,14 @@ class AttentionLayer(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         query, key, value = rearrange(
             self.query_key_value(self.attention_norm(tokens)),
-            "b t (three head c) -> three b head t c",
+            "b t (three head c) -> three (b head) t c",
             three=3,
             head=self.heads,
         )
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        tokens = tokens + self.project(rearrange(mixed, "b head t c -> b t (head c)"))
+        # PyTorch's own attention takes 7 times as long backwards, for so few tokens on a CPU.
+        weights = torch.softmax(query @ key.mT * query.shape[-1] ** -0.5, -1)
+        mixed = rearrange(weights @ value, "(b head) t c -> b t (head c)", head=self.heads)
+        tokens = tokens + self.project(mixed)
         fed: Tensor = self.feed_forward(tokens)
         return tokens + fed
 

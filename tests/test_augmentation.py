@@ -32,14 +32,8 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Leave out all faults but one."""
 
     def leave(kept: str) -> None:
-        unchanged = {
-            "_with_shadow": lambda colour, alpha, *rest: (colour, alpha),
-            "_ragged": lambda alpha, *rest: alpha,
-            "_bent": lambda pixels, *rest: pixels,
-            "_coarse": lambda pixels, *rest: pixels,
-        }
-        for name in unchanged.keys() - {kept}:
-            monkeypatch.setattr(augmentation, name, unchanged[name])
+        for name in {"_with_shadow", "_ragged", "_bent", "_coarse"} - {kept}:
+            monkeypatch.setattr(augmentation, name, lambda pixels, draw: pixels)
 
     return leave
 

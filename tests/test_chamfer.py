@@ -9,7 +9,14 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from img2pc.cameras import fixed_cameras
-from img2pc.chamfer import MISSED, SCALE, ChamferLosses, _expected_cost, chamfer_losses
+from img2pc.chamfer import (
+    MISSED,
+    SCALE,
+    ChamferLosses,
+    _expected_cost,
+    _sample,
+    chamfer_losses,
+)
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.solids import box
 from img2pc.views import Views, views_from_depth
@@ -146,6 +153,22 @@ def test_views_of_one_solid_from_two_sides_are_near_each_other() -> None:
     )
     assert found.predicted_to_true < 0.2
     assert found.true_to_predicted > 0.6
+
+
+def test_eligible_items_are_drawn_alike_often() -> None:
+    eligible = torch.arange(100) % 5 < 3
+    drawn, first = _sample(eligible.expand(4000, -1), 20, torch.Generator().manual_seed(0))
+    share = torch.bincount(drawn.flatten(), minlength=100) / 4000
+    assert_close(share, torch.where(eligible, 20 / 60, 0.0), atol=0.04, rtol=0)
+    assert first.sum() == sum(len(row.unique()) for row in drawn)
+
+
+def test_few_eligible_items_are_all_drawn_and_each_is_first_once() -> None:
+    eligible = torch.zeros(2, 100, dtype=torch.bool)
+    eligible[0, [7, 50, 99]] = True
+    drawn, first = _sample(eligible, 20, torch.Generator().manual_seed(0))
+    assert drawn[0, first[0]].tolist() == [7, 50, 99]
+    assert not first[1].any()  # there is nothing to draw
 
 
 def test_the_same_draw_gives_the_same_loss() -> None:

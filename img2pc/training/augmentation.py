@@ -6,6 +6,8 @@ as they are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -33,25 +35,44 @@ def augmented(
     The faults: the shadow on the floor left in the cut-out; a ragged cut-out; a lens that bends
     straight lines, with a crop a little off; a low resolution.
     """
-    if share == 0:
+    chosen = torch.rand(4, len(crops), generator=generator) < share
+    spoilt = chosen.any(0).nonzero()[:, 0]
+    if not len(spoilt):
         return crops
-    draw = _Draw(len(crops), generator, crops.device)
-    shaded, ragged, bent, coarse = (draw.chosen(share) for _ in range(4))
-    pixels = crops.permute(0, 3, 1, 2).float() / 255
+    shaded, ragged, bent, coarse = chosen[:, spoilt]
+    spoilt = spoilt.to(crops.device)
+    pixels = (crops[spoilt].permute(0, 3, 1, 2).float() / 255).contiguous()
     colour, alpha = pixels[:, :3], pixels[:, 3:]
     # The crop may have lost what was around the object: white half of the times, else a grey.
-    backdrop = torch.where(draw.chosen(0.5), 1.0, draw.between(0.0, 1.0))
-    colour = colour * alpha + backdrop * (1 - alpha)
-    colour, alpha = _with_shadow(colour, alpha, shaded, draw)
-    alpha = _ragged(alpha, ragged, draw)
+    draw = _Draw(len(pixels), generator, pixels.device)
+    backdrop = draw.between(-1.0, 1.0)
+    colour = colour * alpha + torch.where(backdrop < 0, 1.0, backdrop) * (1 - alpha)
+    pixels = torch.cat([colour, alpha], 1)
+    pixels = _some(pixels, shaded, _with_shadow, generator)
+    pixels = _some(pixels, ragged, _ragged, generator)
     # Weighted by alpha, or the backdrop would bleed into the object.
-    pixels = torch.cat([colour * alpha, alpha], 1)
-    pixels = _coarse(_bent(pixels, bent, draw), coarse, draw)
-    colour, alpha = pixels[:, :3] / pixels[:, 3:].clamp(min=1e-3), pixels[:, 3:]
-    done = (255 * torch.cat([colour, alpha], 1).clamp(0, 1)).round().to(torch.uint8)
-    # A picture without a fault stays as it is, to the bit.
-    spoilt = (shaded | ragged | bent | coarse)[:, 0, 0, 0, None, None, None]
-    return torch.where(spoilt, done.permute(0, 2, 3, 1), crops)
+    pixels = torch.cat([pixels[:, :3] * pixels[:, 3:], pixels[:, 3:]], 1)
+    pixels = _some(pixels, bent, _bent, generator)
+    pixels = _some(pixels, coarse, _coarse, generator)
+    pixels = torch.cat([pixels[:, :3] / pixels[:, 3:].clamp(min=1e-3), pixels[:, 3:]], 1)
+    done = (255 * pixels.clamp(0, 1)).round().to(torch.uint8)
+    return crops.index_copy(0, spoilt, done.permute(0, 2, 3, 1))
+
+
+def _some(
+    pixels: Float[Tensor, "batch 4 size size"],
+    chosen: Bool[Tensor, "batch"],
+    fault: Callable[
+        [Float[Tensor, "batch 4 size size"], _Draw], Float[Tensor, "batch 4 size size"]
+    ],
+    generator: torch.Generator,
+) -> Float[Tensor, "batch 4 size size"]:
+    """The same with the fault in those that are chosen."""
+    which = chosen.nonzero()[:, 0].to(pixels.device)
+    if not len(which):
+        return pixels
+    draw = _Draw(len(which), generator, pixels.device)
+    return pixels.index_copy(0, which, fault(pixels[which], draw))
 
 
 class _Draw:
@@ -63,9 +84,6 @@ class _Draw:
     def between(self, low: float, high: float) -> Float[Tensor, "batch 1 1 1"]:
         uniform = torch.rand(self._batch, 1, 1, 1, generator=self._generator)
         return (low + (high - low) * uniform).to(self._device)
-
-    def chosen(self, share: float) -> Bool[Tensor, "batch 1 1 1"]:
-        return self.between(0.0, 1.0) < share
 
     def one(self, low: float, high: float) -> float:
         """The same for all the batch."""
@@ -80,12 +98,10 @@ class _Draw:
 
 
 def _with_shadow(
-    colour: Float[Tensor, "batch 3 size size"],
-    alpha: Float[Tensor, "batch 1 size size"],
-    chosen: Bool[Tensor, "batch 1 1 1"],
-    draw: _Draw,
-) -> tuple[Float[Tensor, "batch 3 size size"], Float[Tensor, "batch 1 size size"]]:
+    pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
+) -> Float[Tensor, "batch 4 size size"]:
     """An ellipse of dark floor around the object's foot, behind the object."""
+    colour, alpha = pixels[:, :3], pixels[:, 3:]
     size = alpha.shape[-1]
     place = torch.arange(size, device=alpha.device).float()
     seen = alpha > 0.5
@@ -100,25 +116,26 @@ def _with_shadow(
     middle = foot - half_height * draw.between(*SHADOW_BEHIND)
     down = (place[:, None] - middle) / half_height
     ellipse = (1.5 * (1 - across.square() - down.square())).clamp(0, 1)
-    shadow = torch.where(chosen, ellipse * draw.between(*SHADOW_OPACITY), 0) * (1 - alpha)
+    shadow = ellipse * draw.between(*SHADOW_OPACITY) * (1 - alpha)
     shaded = colour + shadow * (draw.between(*SHADOW_BRIGHTNESS) - colour)
-    return shaded, torch.maximum(alpha, shadow)
+    return torch.cat([shaded, torch.maximum(alpha, shadow)], 1)
 
 
 def _ragged(
-    alpha: Float[Tensor, "batch 1 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
-) -> Float[Tensor, "batch 1 size size"]:
+    pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
+) -> Float[Tensor, "batch 4 size size"]:
     """The outline moved in and out by a pixel or two."""
+    alpha = pixels[:, 3:]
     noise = draw.noise(int(draw.one(*RAGGED_CELLS)), alpha.shape[-1])
     around = functional.avg_pool2d(alpha, 5, 1, 2)
     moved = (around - 0.5 + draw.between(*RAGGED_STRENGTH) * noise) * 6 + 0.5
     # Far from the outline nothing changes, whatever the noise.
     moved = torch.where((around > 0) & (around < 1), moved.clamp(0, 1), alpha)
-    return torch.where(chosen, moved, alpha)
+    return torch.cat([pixels[:, :3], moved], 1)
 
 
 def _bent(
-    pixels: Float[Tensor, "batch 4 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
+    pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
 ) -> Float[Tensor, "batch 4 size size"]:
     """Barrel or pincushion distortion (Brown 1966, first radial term), zoomed and shifted."""
     x = torch.linspace(-1, 1, pixels.shape[-1], device=pixels.device)
@@ -126,18 +143,14 @@ def _bent(
     radial = 1 + draw.between(*BEND) * (grid.square().sum(-1, keepdim=True) - 1) / 2
     shift = torch.cat([draw.between(*SHIFT), draw.between(*SHIFT)], -1) * 2
     bent = grid * radial / draw.between(*ZOOM) + shift
-    taken = functional.grid_sample(
-        pixels, torch.where(chosen, bent, grid), align_corners=True, padding_mode="zeros"
-    )
-    return torch.where(chosen, taken, pixels)
+    return functional.grid_sample(pixels, bent, align_corners=True, padding_mode="zeros")
 
 
 def _coarse(
-    pixels: Float[Tensor, "batch 4 size size"], chosen: Bool[Tensor, "batch 1 1 1"], draw: _Draw
+    pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
 ) -> Float[Tensor, "batch 4 size size"]:
     size = pixels.shape[-1]
     small = functional.interpolate(
         pixels, size=max(1, int(size * draw.one(*COARSE_SHARE))), mode="area"
     )
-    enlarged = functional.interpolate(small, size=size, mode="bilinear", align_corners=False)
-    return torch.where(chosen, enlarged, pixels)
+    return functional.interpolate(small, size=size, mode="bilinear", align_corners=False)

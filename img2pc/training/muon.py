@@ -59,9 +59,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(
-    matrix: Float[Tensor, "*batch row column"], iterations: int = 5
-) -> Float[Tensor, "*batch row column"]:
-    """Matrices with the same singular vectors and singular values near 1 (0.7 to 1.2).
+    matrix: Float[Tensor, "*stack row column"], iterations: int = 5
+) -> Float[Tensor, "*stack row column"]:
+    """A matrix, or a stack, with the same singular vectors and singular values of 0.7 to 1.2.
 
     Newton-Schulz iterations in bfloat16.
     """
@@ -70,8 +70,9 @@ def orthogonalised(
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    product_and_sum = torch.addmm if x.ndim == 2 else torch.baddbmm
     for _ in range(iterations):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = product_and_sum(x, product_and_sum(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = (x.mT if tall else x).to(matrix)
     return orthogonal
