@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     points = np.array(loaded.vertices, dtype=np.float64)
     elements = loaded.metadata.get("_ply_raw", {})
     if "vertex" not in elements:
-        return PointArrays(points)
+        coloured = len(points) and np.shape(loaded.colors) == (len(points), 4)
+        return PointArrays(points, colours=loaded.colors[:, :3] if coloured else None)
     raw = elements["vertex"]
     header, _, body = path.read_bytes().partition(b"end_header")
     announced = sum(element["length"] for element in elements.values())
@@ -100,25 +102,33 @@ def _read_with_trimesh(path: Path) -> PointArrays:
 
 
 def _read_xyz(path: Path) -> PointArrays:
-    """Columns four to six are normals where they all have unit length."""
-    text = path.read_text(errors="replace").replace(",", " ")
-    table = np.loadtxt(text.splitlines(), ndmin=2, comments=("#", "//"))
+    """Columns four to six are normals where they all have unit length, and else colours where they
+    are whole numbers from 0 to 255. The first row may name the columns."""
+    rows = path.read_text(errors="replace").replace(",", " ").splitlines()
+    named = rows and re.match(r"\s*[a-z_]", rows[0], re.IGNORECASE)
+    table = np.loadtxt(rows[1:] if named else rows, ndmin=2, comments=("#", "//"))
     if table.shape[1] < 3:
         raise BadInputError(f"{path} holds no points")
     points, rest = table[:, :3], table[:, 3:6]
-    if rest.shape[1] == 3 and np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
+    if rest.shape[1] < 3:
+        return PointArrays(points)
+    if np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
         return PointArrays(points, rest)
+    if ((rest >= 0) & (rest <= 255) & (rest % 1 == 0)).all():
+        return PointArrays(points, colours=rest.astype(np.uint8))
     return PointArrays(points)
 
 
 def _read_pts(path: Path) -> PointArrays:
-    """A count, then rows of X, Y, Z, perhaps an intensity, perhaps red, green and blue.
+    """Perhaps a count, then rows of X, Y, Z, perhaps an intensity, perhaps red, green and blue.
 
     Open3D would fill rows that are announced but lacking with whatever is in memory.
     """
     with path.open(errors="replace") as file:
-        announced, table = int(file.readline()), np.loadtxt(file, ndmin=2)
-    if len(table) != announced:
+        first = file.readline()
+        announced = int(first) if len(first.split()) == 1 else None
+        table = np.loadtxt(file if announced is not None else chain([first], file), ndmin=2)
+    if announced not in (None, len(table)):
         raise BadInputError(f"{path} is damaged: {announced} points announced, {len(table)} there")
     if table.shape[1] not in (3, 4, 6, 7):
         raise BadInputError(f"{path} is damaged: it has {table.shape[1]} columns")

@@ -137,10 +137,22 @@ def test_xyz_files_with_and_without_normals(tmp_path: Path) -> None:
     assert cloud.normals.tolist() == NORMALS
 
 
-def test_further_columns_of_an_xyz_file_are_normals_only_at_unit_length(tmp_path: Path) -> None:
-    cloud = read_cloud(saved(tmp_path / "cloud.xyz", "0 0 0 255 0 0\n1 2 3 0 1 0\n"))
+@pytest.mark.parametrize("names", ["", "x y z r g b\n", "X,Y,Z,R,G,B\n"])
+def test_whole_numbers_in_an_xyz_file_are_colours(names: str, tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", names + "0 0 0 255 0 0\n1 2 3 0 1 0\n"))
     assert cloud.points.tolist() == POINTS[:2]
     assert cloud.normals is None
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == [[255, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("columns", ["0.5 0 0", "256 0 0", "-2 0 0", "7 7"])
+def test_other_columns_of_an_xyz_file_are_left_out(columns: str, tmp_path: Path) -> None:
+    rows = "".join(f"{x} 2 3 {columns}\n" for x in (1, 2))
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", rows))
+    assert cloud.points.tolist() == [[1, 2, 3], [2, 2, 3]]
+    assert cloud.normals is None
+    assert cloud.colours is None
 
 
 @pytest.mark.parametrize("mark", ["#", "//"])
@@ -152,6 +164,14 @@ def test_comments_in_an_xyz_file_are_skipped(mark: str, tmp_path: Path) -> None:
 def test_points_of_an_obj_file(tmp_path: Path) -> None:
     path = saved(tmp_path / "cloud.obj", "v 0 0 0\nv 1 2 3\nv -0.5 0.25 4\n")
     assert read_cloud(path).points.tolist() == POINTS
+
+
+def test_colours_of_an_obj_file(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.obj", "v 0 0 0 1 0 0\nv 1 2 3 0 0.2 1\n")
+    cloud = read_cloud(path)
+    assert cloud.points.tolist() == POINTS[:2]
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == [[255, 0, 0], [0, 51, 255]]
 
 
 def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
@@ -175,20 +195,21 @@ def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
     ("between", "coloured"), [("", False), (" -7.5", False), ("", True), (" -7.5", True)]
 )
 def test_pts_files(between: str, coloured: bool, tmp_path: Path) -> None:
-    """With and without intensity, with and without colours."""
+    """With and without intensity, colours and a count."""
     rows = [
         " ".join(map(str, point)) + between + (" {} {} {}".format(*colour) if coloured else "")
         for point, colour in zip(POINTS, COLOURS, strict=True)
     ]
-    cloud = read_cloud(saved(tmp_path / "cloud.pts", "\n".join([str(len(rows)), *rows]) + "\n"))
-    assert cloud.points.tolist() == POINTS
-    assert cloud.normals is None
-    assert (None if cloud.colours is None else cloud.colours.tolist()) == (
-        COLOURS if coloured else None
-    )
+    for count in ([str(len(rows))], []):
+        cloud = read_cloud(saved(tmp_path / "cloud.pts", "\n".join([*count, *rows]) + "\n"))
+        assert cloud.points.tolist() == POINTS
+        assert cloud.normals is None
+        assert (None if cloud.colours is None else cloud.colours.tolist()) == (
+            COLOURS if coloured else None
+        )
 
 
-@pytest.mark.parametrize("text", ["3\n0 0 0\n1 2 3\n", "2\n0 0 0\noops\n", "0 0 0\n1 2 3\n", "\n"])
+@pytest.mark.parametrize("text", ["3\n0 0 0\n1 2 3\n", "2\n0 0 0\noops\n", "0 0\n1 2\n", "\n"])
 def test_damaged_pts_files(text: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"cloud\.pts"):
         read_cloud(saved(tmp_path / "cloud.pts", text))
