@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -70,29 +71,64 @@ class CaseScores:
 
 
 def list_cases(
-    folder: Path, info: WeightsInfo, split: str | None = None, limit: int | None = None
+    folder: Path,
+    info: WeightsInfo,
+    split: str | None = None,
+    limit: int | None = None,
+    unusable: Callable[[str, BadInputError], None] = lambda name, error: None,
 ) -> tuple[int, Iterator[Case]]:
-    """How many cases a folder holds, and the cases.
+    """How many cases a folder holds, and the cases; `limit` of them are spread over all.
 
     A folder of shards (`img2pc data`), of NAME.png + NAME.ply pairs (the points in the object
     frame; what stands before the first "-" of NAME is the category), or of upright meshes (or a
-    pack of them), each pictured once from a fixed seed.
+    pack of them), each pictured once from a fixed seed. `unusable` is told the names of cases that
+    cannot be read, and why; they are left out.
 
     Raises:
-        BadInputError: the folder is missing or holds none of these, or shards of other sizes than
-            the generator's.
+        BadInputError: the folder is missing or holds none of these, there is no such split, or
+            shards are of other sizes than the generator's.
     """
-    if is_file(folder):
-        return _mesh_cases(folder, info, split, limit)
-    if not is_folder(folder):
+    if not is_file(folder) and not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
     pairs = sorted(path for path in folder.glob("*.png") if path.with_suffix(".ply").exists())
-    if pairs:
-        chosen = pairs[:limit]
-        return len(chosen), (_pair_case(path, info.config.image_size) for path in chosen)
-    if any(folder.glob("objects-*.safetensors")):
+    is_shards = not pairs and any(folder.glob("objects-*.safetensors"))
+    if split is not None and (pairs or is_shards or not _has_splits(folder)):
+        raise BadInputError(
+            f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
+        )
+    if is_shards:
         return _shard_cases(folder, info, limit)
-    return _mesh_cases(folder, info, split, limit)
+    if pairs:
+        size = info.config.image_size
+        makers: list[tuple[str, Callable[[], Case]]] = [
+            (path.stem, partial(_pair_case, path, size)) for path in pairs
+        ]
+    else:
+        makers = _mesh_cases(folder, info, split)
+    chosen = [makers[index] for index in _spread(len(makers), limit)]
+
+    def cases() -> Iterator[Case]:
+        for name, make in chosen:
+            try:
+                case = make()
+            except BadInputError as error:
+                unusable(name, error)
+            else:
+                yield case
+
+    return len(chosen), cases()
+
+
+def _has_splits(folder: Path) -> bool:
+    from img2pc.data.mesh_folder import has_splits
+
+    return has_splits(folder)
+
+
+def _spread(count: int, limit: int | None) -> list[int]:
+    """All of that many, or `limit` of them in even steps."""
+    places = np.linspace(0, count - 1, min(count, limit or count))
+    return [int(place) for place in places]
 
 
 def generator_method(reconstructor: Reconstructor) -> Method:
@@ -257,26 +293,25 @@ def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[in
 
     dataset = ShardedDataset(folder)
     check_sizes(dataset, info.config)
-    count = len(dataset) if limit is None else min(limit, len(dataset))
+    chosen = _spread(len(dataset), limit)
 
     def cases() -> Iterator[Case]:
-        # Spread over the data set, so that a limit still sees all of it.
-        for item in np.linspace(0, len(dataset) - 1, count).astype(int):
-            batch = dataset[[int(item)], False]
+        for item in chosen:
+            batch = dataset[[item], False]
             yield Case(
                 f"{folder.name}/{item}",
-                dataset.category(int(item)),
+                dataset.category(item),
                 batch.crops[0].numpy(),
-                dataset.surface(int(item)),
+                dataset.surface(item),
                 batch.views(),
             )
 
-    return count, cases()
+    return len(chosen), cases()
 
 
 def _mesh_cases(
-    folder: Path, info: WeightsInfo, split: str | None, limit: int | None
-) -> tuple[int, Iterator[Case]]:
+    folder: Path, info: WeightsInfo, split: str | None
+) -> list[tuple[str, Callable[[], Case]]]:
     from img2pc.data.dataset import (
         FIRST_HELD_OUT_SEED,
         DataSettings,
@@ -284,9 +319,9 @@ def _mesh_cases(
         render_object,
         turned_points,
     )
-    from img2pc.data.mesh_folder import list_meshes
+    from img2pc.data.mesh_folder import list_meshes, mesh_name
 
-    meshes = list_meshes(folder, split)
+    names = [mesh_name(folder, mesh) for mesh in list_meshes(folder, split)]
     settings = DataSettings(
         seed=FIRST_HELD_OUT_SEED,
         pictures_per_object=1,
@@ -297,21 +332,19 @@ def _mesh_cases(
         in_order=True,
         surface_points=TRUE_POINTS,
     )
-    count = len(meshes) if limit is None else min(limit, len(meshes))
 
-    def cases() -> Iterator[Case]:
-        for index in range(count):
-            rendered = render_object(settings, index)
-            turns = int(rendered.quarter_turns[0])
-            yield Case(
-                meshes[index].path.stem,
-                rendered.category,
-                rendered.pictures[0].numpy(),
-                turned_points(rendered.surface.double().numpy(), turns),
-                batch_of_objects([rendered]).views(),
-            )
+    def case(index: int) -> Case:
+        rendered = render_object(settings, index)
+        turns = int(rendered.quarter_turns[0])
+        return Case(
+            names[index],
+            rendered.category,
+            rendered.pictures[0].numpy(),
+            turned_points(rendered.surface.double().numpy(), turns),
+            batch_of_objects([rendered]).views(),
+        )
 
-    return count, cases()
+    return [(name, partial(case, index)) for index, name in enumerate(names)]
 
 
 def _batched(cases: Iterator[Case], size: int) -> Iterator[list[Case]]:

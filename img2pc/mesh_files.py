@@ -48,11 +48,29 @@ def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
     if suffix in _METRE_SUFFIXES:
         vertices = vertices @ Y_UP_FROM_Z_UP.T / _MM_PER_METRE
     colours = mesh.colours if suffix in COLOUR_SUFFIXES else None
-    mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=colours, process=False)
+    look = {"visual": _gltf_visual(colours)} if suffix == ".glb" else {"vertex_colors": colours}
+    mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, process=False, **look)
     options: dict[str, Any] = {"digits": 9} if suffix == ".obj" else {}
     exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **options)
     encoded = exported.encode() if isinstance(exported, str) else exported
     return _same_every_time(encoded) if suffix == ".3mf" else encoded
+
+
+def _gltf_visual(colours: UInt8[ndarray, "vertex 3"] | None) -> Any:
+    """Dull, in colours that are linear there; without a material it would be polished metal (glTF
+    2.0, sec. 3.9.2 and 5.22)."""
+    import trimesh
+
+    looks: Any = trimesh.visual  # untyped
+    material = looks.material.PBRMaterial(
+        baseColorFactor=[1.0] * 4, metallicFactor=0.0, roughnessFactor=0.9
+    )
+    visual = looks.TextureVisuals(material=material)
+    if colours is not None:
+        linear = (255 * looks.color.srgb_to_linear(colours)).round()
+        opaque = np.full((len(linear), 1), 255.0)
+        visual.vertex_attributes["color"] = np.concatenate([linear, opaque], -1).astype(np.uint8)
+    return visual
 
 
 def read_mesh(path: Path) -> TriangleMesh:

@@ -384,15 +384,27 @@ def test_evaluate_meshes(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Pat
     ran = img2pc("evaluate", tmp_path / "meshes", "--weights", tiny_weights, "--json")
     assert ran.code == 0
     (case,) = json.loads(ran.out)["cases"]
-    assert (case["name"], case["category"]) == ("one", "seat")
+    assert (case["name"], case["category"]) == ("seat/one.glb", "seat")
     assert 0 < case["mask_iou"] < 1
 
 
-def test_evaluate_a_broken_mesh(img2pc, tmp_path: Path, tiny_weights: Path) -> None:
-    (tmp_path / "broken.glb").write_bytes(b"broken")
-    ran = img2pc("evaluate", tmp_path, "--weights", tiny_weights)
+def test_evaluate_a_broken_mesh(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:
+    """Alone, nothing is left to measure; beside a good one, that is measured."""
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    for folder in (alone, beside):
+        folder.mkdir()
+        (folder / "broken.glb").write_bytes(b"broken")
+    ran = img2pc("evaluate", alone, "--weights", tiny_weights)
     assert ran.code == 3
-    assert "broken.glb" in ran.err.splitlines()[-1]
+    assert "broken.glb" in ran.err
+    assert "none of the 1 cases" in ran.err.splitlines()[-1]
+    trimesh.Trimesh(chair.vertices, chair.faces).export(beside / "good.glb")
+    ran = img2pc("evaluate", beside, "--weights", tiny_weights, "--json")
+    assert ran.code == 6
+    assert "1 of 2 cases" in ran.err.splitlines()[-1]
+    told = json.loads(ran.out)
+    assert [case["name"] for case in told["cases"]] == ["good.glb"]
+    assert told["failures"].keys() == {"broken.glb"}
 
 
 def test_evaluate_an_empty_folder(img2pc, tmp_path: Path, tiny_weights: Path) -> None:
@@ -461,7 +473,7 @@ def test_ctrl_c_leaves_whole_shards_and_the_same_command_goes_on(img2pc, tmp_pat
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        process_group=0,
+        start_new_session=True,
     )
     while process.poll() is None and not list(folder.glob("objects-*")):
         time.sleep(0.05)
@@ -489,3 +501,4 @@ def test_training_on_data_of_another_size(img2pc, shards: Path, tmp_path: Path) 
         *("--workers", 0, "--accelerator", "cpu"),
     )
     assert ran.code == 3
+    assert "pictures of 32" in ran.err.splitlines()[-1]

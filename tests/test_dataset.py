@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from scipy.spatial import cKDTree
 from torch.testing import assert_close
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from img2pc.cameras import OrthographicCameras, fixed_cameras, random_cameras
 from img2pc.data import dataset
@@ -274,16 +277,25 @@ def test_two_folders_follow_each_other(shards: Path) -> None:
     assert len(both.hashes) == 2
 
 
-def test_an_interrupted_data_set_goes_on(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("left", ["nothing", "half"])
+def test_an_interrupted_data_set_goes_on(
+    left: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a shard that is missing or damaged."""
     monkeypatch.setattr(dataset, "SHARD_OBJECTS", 2)
-    first, second = sorted(shards.glob("objects-*"))
+    folder = tmp_path / "data"
+    shutil.copytree(shards, folder)
+    first, second = sorted(folder.glob("objects-*"))
     content, untouched = second.read_bytes(), first.stat().st_mtime_ns
-    second.unlink()
-    assert list(write_shards(shards, SHARD_SETTINGS, 4, workers=1)) == [2, 4]
+    if left == "nothing":
+        second.unlink()
+    else:
+        second.write_bytes(content[: len(content) // 2])
+    assert list(write_shards(folder, SHARD_SETTINGS, 4, workers=1)) == [2, 4]
     assert second.read_bytes() == content
     assert first.stat().st_mtime_ns == untouched
-    assert list(write_shards(shards, SHARD_SETTINGS, 4, workers=1)) == [4]
-    assert sorted(path.name for path in shards.iterdir()) == [
+    assert list(write_shards(folder, SHARD_SETTINGS, 4, workers=1)) == [4]
+    assert sorted(path.name for path in folder.iterdir()) == [
         "objects-0000000.safetensors",
         "objects-0000002.safetensors",
         "settings.json",
@@ -343,7 +355,7 @@ def test_a_stop_is_heard_between_shards(tmp_path: Path) -> None:
             stop.asked = now > 0
         assert done == [0, 2]
         left = len(list(tmp_path.glob("objects-*")))
-        assert 1 <= left < 5
+        assert 1 <= left < 10
         assert next(write_shards(tmp_path, SHARD_SETTINGS, 20, 1)) == 2 * left
 
 
@@ -383,11 +395,31 @@ def test_meshes_that_are_not_there_are_bad_input(
         mesh_split="trian",
         mesh_share=0.1,
     )
-    with pytest.raises(BadInputError, match="no meshes found"):
+    complaint = "no meshes found" if missing == "folder" else "no split trian, but train"
+    with pytest.raises(BadInputError, match=complaint):
         list(write_shards(tmp_path / "data", settings, 4, workers=1))
     assert not (tmp_path / "data").exists()
-    with pytest.raises(BadInputError, match="no meshes found"):
+    with pytest.raises(BadInputError, match=complaint):
         render_object(settings, 0)
+
+
+def test_other_meshes_take_the_place_of_those_that_cannot_be_read(
+    meshes: Path, tmp_path: Path
+) -> None:
+    """Never procedural objects; each is told of once."""
+    for name in ("table/b.glb", "lamp/c.ply"):
+        (meshes / name).write_bytes(b"broken")
+    settings = replace(
+        SHARD_SETTINGS, mesh_folder=str(meshes), mesh_split=None, mesh_share=1.0, surface_points=64
+    )
+    told: list[str] = []
+    list(write_shards(tmp_path / "data", settings, 12, workers=1, unusable=told.append))
+    assert set(ShardedDataset(tmp_path / "data").categories) == {"table"}
+    assert len(told) == 2
+    assert any("b.glb" in reason for reason in told)
+    (meshes / "table" / "a.stl").write_bytes(b"broken")
+    with pytest.raises(BadInputError, match=r"the last: .*(b\.glb|c\.ply|a\.stl)"):
+        render_object(replace(settings, seed=1), 0)
 
 
 def write_manifest(folder: Path, *rows: str) -> None:
@@ -406,8 +438,28 @@ def test_a_manifest_names_categories_and_splits(meshes: Path) -> None:
     write_manifest(meshes, "path,category,split", "table/b.glb,desk,train", "lamp/c.ply,light,test")
     assert list_meshes(meshes, "train") == [MeshFile(meshes / "table" / "b.glb", "desk")]
     assert [mesh.category for mesh in list_meshes(meshes)] == ["desk", "light"]
-    with pytest.raises(BadInputError, match="no meshes found"):
+    with pytest.raises(BadInputError, match="no split validation, but test, train"):
         list_meshes(meshes, "validation")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"path,category\ntable/b.glb\n", "row 1 of .*lacks a path or a category"),
+        (b"path,category\ntable/b.glb,B\xe4nke\n", "cannot read"),
+        (b"path,category\n", "no meshes found"),
+    ],
+)
+def test_a_damaged_manifest_is_bad_input(content: bytes, complaint: str, meshes: Path) -> None:
+    (meshes / "manifest.csv").write_bytes(content)
+    with pytest.raises(BadInputError, match=complaint):
+        list_meshes(meshes)
+
+
+def test_a_manifest_may_come_from_a_spreadsheet(meshes: Path) -> None:
+    """Which begins it with a byte order mark."""
+    (meshes / "manifest.csv").write_text("path,category\ntable/b.glb,desk\n", "utf-8-sig")
+    assert list_meshes(meshes) == [MeshFile(meshes / "table" / "b.glb", "desk")]
 
 
 def test_a_manifest_without_splits_is_of_every_split(meshes: Path) -> None:
@@ -437,6 +489,31 @@ def test_meshes_are_brought_into_the_object_frame(name: str, meshes: Path) -> No
     assert np.ptp(shape.vertices, axis=0) == pytest.approx(expected, abs=1e-6)
     assert len(shape.faces) == 12
     assert len(shape.vertices) == 8  # seams are joined
+
+
+@pytest.mark.parametrize("suffix", ["glb", "stl", "ply"])
+def test_a_mesh_without_colours_has_none(suffix: str, tmp_path: Path) -> None:
+    """So that its pictures take those of its materials."""
+    path = tmp_path / f"box.{suffix}"
+    trimesh.creation.box().export(path)
+    assert load_mesh(MeshFile(path, "thing")).face_colour is None
+
+
+def test_colours_of_gltf_are_linear(tmp_path: Path) -> None:
+    """Half of the light is sRGB 188; of a texture's, sRGB 128 is 128."""
+    box = trimesh.creation.box()
+    place = np.zeros((len(box.vertices), 2))
+    image = Image.new("RGB", (2, 2), (128, 128, 128))
+    for name, material in (
+        ("factor", PBRMaterial(baseColorFactor=[0.5, 0.5, 0.5, 1.0])),
+        ("texture", PBRMaterial(baseColorTexture=image)),
+    ):
+        box.visual = TextureVisuals(uv=place, material=material)
+        box.export(tmp_path / f"{name}.glb")
+        colour = load_mesh(MeshFile(tmp_path / f"{name}.glb", "thing")).face_colour
+        assert colour is not None
+        expected = 188 if name == "factor" else 128
+        assert 255 * colour == pytest.approx(np.full((12, 3), expected), abs=0.6)
 
 
 def test_colours_of_a_mesh_are_kept(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from torch.testing import assert_close
 
 from img2pc.cameras import fixed_cameras
@@ -101,7 +102,10 @@ def test_meshes_are_pictured_once_each(
     count, cases = list_cases(tmp_path, reconstructor.info)
     listed = list(cases)
     assert count == 2
-    assert [(case.name, case.category) for case in listed] == [("one", "seat"), ("two", "seat")]
+    assert [(case.name, case.category) for case in listed] == [
+        ("seat/one.glb", "seat"),
+        ("seat/two.glb", "seat"),
+    ]
     for case in listed:
         assert case.views is not None
         cloud = fuse(Views(*(values[0] for values in case.views)), fixed_cameras(128))
@@ -110,6 +114,41 @@ def test_meshes_are_pictured_once_each(
         assert len(case.points) == 32_768
     again = list(list_cases(tmp_path, reconstructor.info, limit=1)[1])
     assert np.array_equal(again[0].crop, listed[0].crop)
+
+
+def test_a_limit_sees_all_of_a_folder(pairs: Path, reconstructor: Reconstructor) -> None:
+    _, cases = list_cases(pairs, reconstructor.info, limit=2)
+    assert [case.name for case in cases] == ["chair-a", "nameless"]
+
+
+def test_cases_that_cannot_be_read_are_told_of_and_left_out(
+    pairs: Path, reconstructor: Reconstructor
+) -> None:
+    (pairs / "chair-b.png").write_bytes(b"broken")
+    Image.new("RGB", (50, 50), "white").save(pairs / "lamp-c.png")
+    told: dict[str, str] = {}
+    count, cases = list_cases(
+        pairs, reconstructor.info, unusable=lambda name, error: told.update({name: str(error)})
+    )
+    assert count == 4
+    assert [case.name for case in cases] == ["chair-a", "nameless"]
+    assert told.keys() == {"chair-b", "lamp-c"}
+
+
+def test_a_split_is_of_meshes_that_say_theirs(
+    pairs: Path, shards: Path, small: WeightsInfo, tmp_path: Path
+) -> None:
+    """Or a mistaken path would measure on what was trained on."""
+    meshes = tmp_path / "meshes"
+    meshes.mkdir()
+    trimesh.creation.box().export(meshes / "box.glb")
+    for folder in (pairs, shards, meshes):
+        with pytest.raises(BadInputError, match="has no splits"):
+            list_cases(folder, small, split="test")
+    (meshes / "manifest.csv").write_text("path,category,split\nbox.glb,box,test\n")
+    assert list_cases(meshes, small, split="test")[0] == 1
+    with pytest.raises(BadInputError, match="no split train, but test"):
+        list_cases(meshes, small, split="train")
 
 
 def test_folders_of_nothing_are_bad_input(tmp_path: Path, reconstructor: Reconstructor) -> None:
@@ -133,7 +172,7 @@ def test_evaluation_scores_what_reconstruction_gives(
     assert results == reported
     assert [(result.method, result.name) for result in results] == [
         ("ours", "chair-a"),
-        ("ours", "chair-b"),
+        ("ours", "nameless"),
     ]
     cloud = reconstructor(chair_picture).cloud
     expected = compare_clouds(cloud.points.double().numpy(), chair.vertices)

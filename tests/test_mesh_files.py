@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 import trimesh
 
 from img2pc.choices import MESH_SUFFIXES
+from img2pc.data.mesh_folder import MeshFile, load_mesh
 from img2pc.errors import BadInputError
-from img2pc.mesh_files import COLOUR_SUFFIXES, TriangleMesh, encode_mesh, read_mesh
+from img2pc.mesh_files import TriangleMesh, encode_mesh, read_mesh
 
 METRE_SUFFIXES = (".ply", ".glb")
 
@@ -99,7 +101,21 @@ def test_convention_3mf_unit(wedge: TriangleMesh) -> None:
         assert b'unit="millimeter"' in archive.read("3D/3dmodel.model")
 
 
-@pytest.mark.parametrize("suffix", COLOUR_SUFFIXES)
+def test_convention_colours_of_glb_are_linear_and_no_metal(
+    wedge: TriangleMesh, tmp_path: Path
+) -> None:
+    colours = np.array([[0, 188, 255]] * 4, dtype=np.uint8)
+    path = written(replace(wedge, colours=colours), ".glb", tmp_path)
+    (piece,) = trimesh.load_scene(path, process=False).geometry.values()
+    visual: Any = piece.visual
+    assert visual.vertex_attributes["color"].tolist() == [[0, 128, 255, 255]] * 4
+    assert visual.material.metallicFactor == 0
+    shape = load_mesh(MeshFile(path, "thing"))
+    assert shape.face_colour is not None
+    assert 255 * shape.face_colour[0] == pytest.approx([0, 188, 255], abs=0.5)
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply"])
 def test_colours_survive(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
     assert wedge.colours is not None
     mesh = loaded(written(wedge, suffix, tmp_path))
@@ -113,6 +129,11 @@ def test_the_same_mesh_gives_the_same_bytes(
 ) -> None:
     mesh = wedge if coloured else TriangleMesh(wedge.vertices, wedge.faces)
     assert encode_mesh(mesh, suffix) == encode_mesh(mesh, suffix)
+
+
+def test_a_3mf_says_nothing_of_when_it_was_made(wedge: TriangleMesh) -> None:
+    with zipfile.ZipFile(BytesIO(encode_mesh(wedge, ".3mf"))) as archive:
+        assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_vertices_of_an_stl_file_are_welded(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import trimesh
 from scipy.sparse.csgraph import connected_components
 
 from img2pc.data.families import FAMILIES
-from img2pc.data.shapes import Part, Shape, assemble, normalised
+from img2pc.data.shapes import Part, Shape, assemble, corner_normals, normalised
 from img2pc.data.solids import (
     Solid,
     bar,
@@ -227,3 +227,14 @@ def test_parts_of_families_hang_together(family: str) -> None:
         touching = (low[:, None] <= high[None] + gap).all(-1)
         touching &= touching.T
         assert connected_components(touching)[0] == 1, seed
+
+
+def test_the_hub_of_a_large_fan_takes_no_pairs_of_faces() -> None:
+    """Ten thousand at one corner, as CAD files have them, would be a hundred million."""
+    count = 10_000
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    rim = np.stack([np.cos(angle), np.zeros(count), -np.sin(angle)], -1)
+    ends = np.arange(1, count + 1)
+    faces = np.stack([np.zeros(count, int), ends, np.roll(ends, -1)], -1)
+    normals = corner_normals(np.concatenate([np.zeros((1, 3)), rim]), faces)
+    assert normals.reshape(-1, 3) == pytest.approx(np.tile([0.0, 1, 0], (3 * count, 1)), abs=1e-6)

@@ -14,6 +14,7 @@ import typer
 from img2pc.choices import Device, Precision, Renderer, Size, Stage
 from img2pc.cli.console import ProgressBar, print_tables
 from img2pc.cli.options import DeviceOption, WeightsOption, app, chosen_device
+from img2pc.errors import BadInputError, BatchError
 
 if TYPE_CHECKING:
     from img2pc.checkpoints import WeightsInfo
@@ -53,22 +54,38 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal."""
+    """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal.
+
+    Cases that cannot be read are said on stderr and left out; then the exit code is 6.
+    """
     from img2pc.evaluation import GENERATOR, as_record, generator_method, list_cases, summarise
     from img2pc.evaluation import evaluate as run
     from img2pc.reconstruction import Reconstructor
 
     reconstructor = Reconstructor.load(weights, chosen_device(device))
-    count, cases = list_cases(data, reconstructor.info, split, limit)
+    failures: dict[str, str] = {}
+    count, cases = list_cases(
+        data,
+        reconstructor.info,
+        split,
+        limit,
+        lambda name, error: failures.update({name: str(error)}),
+    )
     methods = {GENERATOR: generator_method(reconstructor)}
     if baselines:
         methods |= _baseline_methods(baselines, reconstructor.info)
     with ProgressBar("evaluate", count * len(methods)) as advance:
         results = run(methods, cases, sampled, report=lambda scores: advance(1))
+    for name, reason in failures.items():
+        _left_out(reason if name in reason else f"{name}: {reason}")
+    if not results:
+        raise BadInputError(f"none of the {count} cases of {data} can be read")
     if as_json:
-        print(json.dumps(as_record(results, sampled)))
+        print(json.dumps({**as_record(results, sampled), "failures": failures}))
     else:
         print_tables(summarise(results))
+    if failures:
+        raise BatchError(f"{len(failures)} of {count} cases of {data} cannot be read")
 
 
 def _baseline_methods(folders: list[Path], info: WeightsInfo) -> dict[str, Method]:
@@ -145,7 +162,7 @@ def data(
     stop, count = Stop(), workers or default_workers()
     with ProgressBar("objects", objects) as advance, stopped_by_interrupt(stop):
         done = 0
-        for now in write_shards(folder, settings, objects, count, stop):
+        for now in write_shards(folder, settings, objects, count, stop, _left_out):
             advance(now - done, "stopping" if stop.asked else "")
             done = now
     if stop.asked and done < objects:
@@ -165,10 +182,12 @@ def pack(
     """Pack a mesh folder into one small file, to draw from on another machine."""
     from img2pc.data.mesh_folder import pack_meshes
 
-    count = pack_meshes(
-        meshes, target, split, lambda error: print(f"img2pc: left out: {error}", file=sys.stderr)
-    )
+    count = pack_meshes(meshes, target, split, _left_out)
     print(f"{target}\t{count} meshes\t{target.stat().st_size / 1e6:.1f} MB")
+
+
+def _left_out(reason: object) -> None:
+    print(f"img2pc: left out: {reason}", file=sys.stderr)
 
 
 @app.command()

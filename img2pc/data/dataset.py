@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
@@ -44,6 +45,7 @@ from img2pc.views import Views, views_from_depth
 from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
 SHARD_OBJECTS = 64
+_ATTEMPTS = 50
 _STORED = ("pictures", "quarter_turns", "depth", "surface")
 _STORED_NOVEL = ("novel_depth", "novel_cameras")
 # Seeds from here on are never trained on: evaluation and the examples draw from them.
@@ -152,40 +154,66 @@ class Batch:
         return views_from_stored(depth), OrthographicCameras(camera_from_turned, depth.shape[-1])
 
 
-def render_object(settings: DataSettings, index: int) -> RenderedObject:
-    """The object of that index; a shape that cannot be drawn is replaced by the next draw.
+def render_object(
+    settings: DataSettings,
+    index: int,
+    unusable: Callable[[BadInputError], None] = lambda error: None,
+) -> RenderedObject:
+    """The object of that index. What cannot be drawn is replaced by the next draw, a mesh by a
+    mesh; `unusable` is told of meshes that cannot be read.
 
     Raises:
-        BadInputError: there are no meshes where the settings look for them; or `in_order`, and the
-            mesh cannot be drawn.
+        BadInputError: there are no meshes where the settings look for them, or hardly any that can
+            be drawn; or `in_order`, and the mesh cannot be drawn.
     """
     if settings.mesh_folder:
         _meshes(settings.mesh_folder, settings.mesh_split)
-    for attempt in range(20):
+    for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([settings.seed, index, attempt])
         try:
-            return _render(_draw_shape(settings, index, rng), settings, rng)
-        except BadInputError:
+            shape = _draw_shape(settings, index, rng)
+        except BadInputError as error:
             if settings.in_order:
                 raise
-    raise Img2pcError(f"no drawable shape in 20 attempts (seed {settings.seed}, object {index})")
+            unusable(error)
+            reason = error
+            continue
+        try:
+            return _render(shape, settings, rng)
+        except BadInputError as error:  # too thin to be seen from there
+            if settings.in_order:
+                raise
+            reason = error
+    raise BadInputError(f"no shape could be drawn in {_ATTEMPTS} attempts; the last: {reason}")
 
 
 def _draw_shape(settings: DataSettings, index: int, rng: np.random.Generator) -> Shape:
-    if settings.mesh_folder and (settings.in_order or rng.random() < settings.mesh_share):
-        meshes = _meshes(settings.mesh_folder, settings.mesh_split)
-        mesh = meshes[index] if settings.in_order else meshes[rng.integers(len(meshes))]
-        shape = load_mesh(mesh)
-        if not settings.in_order:
-            stretch = np.exp(rng.normal(0, settings.stretch, 3))
-            shape = replace(shape, vertices=normalised(shape.vertices * stretch))
-    else:
-        names = settings.families or tuple(FAMILIES)
-        weights = np.array([FAMILIES[name][1] for name in names], dtype=float)
-        name = names[rng.choice(len(names), p=weights / weights.sum())]
-        shape = assemble(name, FAMILIES[name][0](rng))
+    is_mesh = settings.in_order
+    if settings.mesh_folder and not settings.in_order:
+        rng.random()
+        # As the first attempt has it, or unreadable meshes would become procedural objects.
+        lot = np.random.default_rng([settings.seed, index, 0]).random()
+        is_mesh = lot < settings.mesh_share
+    shape = _draw_mesh(settings, index, rng) if is_mesh else _draw_procedural(settings, rng)
     turn = rotation("y", rng.uniform(0, 360))
     return replace(shape, vertices=shape.vertices @ turn.T)
+
+
+def _draw_mesh(settings: DataSettings, index: int, rng: np.random.Generator) -> Shape:
+    assert settings.mesh_folder is not None
+    meshes = _meshes(settings.mesh_folder, settings.mesh_split)
+    if settings.in_order:
+        return load_mesh(meshes[index])
+    shape = load_mesh(meshes[rng.integers(len(meshes))])
+    stretch = np.exp(rng.normal(0, settings.stretch, 3))
+    return replace(shape, vertices=normalised(shape.vertices * stretch))
+
+
+def _draw_procedural(settings: DataSettings, rng: np.random.Generator) -> Shape:
+    names = settings.families or tuple(FAMILIES)
+    weights = np.array([FAMILIES[name][1] for name in names], dtype=float)
+    name = names[rng.choice(len(names), p=weights / weights.sum())]
+    return assemble(name, FAMILIES[name][0](rng))
 
 
 @cache
@@ -273,12 +301,18 @@ def turned_points(
 
 
 def write_shards(
-    folder: Path, settings: DataSettings, objects: int, workers: int, stop: Stop | None = None
+    folder: Path,
+    settings: DataSettings,
+    objects: int,
+    workers: int,
+    stop: Stop | None = None,
+    unusable: Callable[[str], None] = lambda reason: None,
 ) -> Iterator[int]:
     """Render objects into shards, skipping those that exist; yields objects done, shard by shard.
 
     A shard appears only when it is whole, so an interrupted run goes on where it stopped. `stop`
-    ends it after the shards at hand.
+    ends it after the shards at hand. `unusable` is told once of each mesh that cannot be read;
+    others take its place.
 
     Raises:
         BadInputError: there are no meshes where the settings look for them, or the folder holds a
@@ -307,13 +341,22 @@ def write_shards(
                 ): start
                 for start in missing
             }
+        told: set[str] = set()
         try:
             for job in as_completed(jobs):
-                job.result()
+                for reason in job.result():
+                    if reason not in told:
+                        unusable(reason)
+                    told.add(reason)
                 done += min(SHARD_OBJECTS, objects - jobs[job])
                 yield done
                 if stop is not None and stop.asked:
                     break
+        except BrokenProcessPool as error:
+            raise Img2pcError(
+                "a process that drew objects was killed, perhaps for want of memory; the same "
+                "command goes on"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -333,16 +376,23 @@ def _shard_path(folder: Path, start: int) -> Path:
 
 
 def _objects_in(shard: Path) -> int:
-    """0 if there is no such shard; the last one of a smaller data set holds too few."""
-    if not shard.exists():
+    """0 if there is no such shard or it is damaged; the last one of a smaller data set holds too
+    few."""
+    try:
+        with safe_open(shard, framework="pt") as file:
+            return len(json.loads(file.metadata()["categories"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         return 0
-    with safe_open(shard, framework="pt") as file:
-        return len(json.loads(file.metadata()["categories"]))
 
 
-def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) -> None:
+def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) -> list[str]:
+    """Returns what was wrong with the meshes that could not be read."""
     torch.set_num_threads(1)
-    rendered = [render_object(settings, index) for index in range(start, stop)]
+    unusable: list[str] = []
+    rendered = [
+        render_object(settings, index, lambda error: unusable.append(str(error)))
+        for index in range(start, stop)
+    ]
     tensors = {
         name: torch.stack([getattr(each, name) for each in rendered])
         for name in (*_STORED, *(_STORED_NOVEL if settings.novel_views else ()))
@@ -350,6 +400,7 @@ def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) ->
     header = {"categories": json.dumps([each.category for each in rendered])}
     with written_atomically(_shard_path(folder, start)) as temporary:
         save_file(tensors, temporary, metadata=header)
+    return unusable
 
 
 class ShardedDataset(torch.utils.data.Dataset[Batch]):
@@ -377,6 +428,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
                 raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
+            before = len(self.categories)
             try:
                 for path in paths:
                     # One made anew, because the set has grown, is another file.
@@ -389,7 +441,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
                     self._shards.append(tensors)
                     self.categories += categories
                 settings = (folder / "settings.json").read_text()
-                described = f"{settings} {len(paths)} shards"
+                described = f"{settings} {len(self.categories) - before} objects"
                 seeds.append(int(json.loads(settings)["seed"]))
             except (OSError, SafetensorError) as error:
                 raise BadInputError(f"the data set in {folder} is damaged: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -13,6 +14,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 from numpy import ndarray
+from trimesh.visual.color import linear_to_srgb
 
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
@@ -38,21 +40,21 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     without one the category is the parent folder's name and all meshes are of every split.
 
     Raises:
-        BadInputError: no mesh is found, or a pack is damaged.
+        BadInputError: no mesh is found, or a manifest or a pack is damaged.
     """
     if is_file(folder):
         return _packed_meshes(folder, split)
     manifest = folder / "manifest.csv"
     if is_file(manifest):
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if rows and not {"path", "category"} <= rows[0].keys():
-            raise BadInputError(f"{manifest} lacks the columns path and category")
+        rows = _manifest_rows(manifest)
         meshes = [
             MeshFile(folder / row["path"], row["category"])
             for row in rows
             if split is None or row.get("split", split) == split
         ]
+        if rows and not meshes:
+            splits = ", ".join(sorted({row["split"] for row in rows}))
+            raise BadInputError(f"{manifest} has no split {split}, but {splits}")
     else:
         meshes = [
             MeshFile(path, path.parent.name)
@@ -62,6 +64,33 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     if not meshes:
         raise BadInputError(f"no meshes found in {folder}")
     return meshes
+
+
+def has_splits(folder: Path) -> bool:
+    """Whether the meshes of a folder, or of a pack, say which split they are of.
+
+    Raises:
+        BadInputError: the manifest or the pack is damaged.
+    """
+    if is_file(folder):
+        return read_contents(folder).split is not None
+    manifest = folder / "manifest.csv"
+    return is_file(manifest) and any("split" in row for row in _manifest_rows(manifest))
+
+
+def _manifest_rows(manifest: Path) -> list[dict[str, str]]:
+    try:
+        # Spreadsheets begin the file with a byte order mark.
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, restval=""))
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise BadInputError(f"cannot read {manifest}: {error}") from error
+    if rows and not {"path", "category"} <= rows[0].keys():
+        raise BadInputError(f"{manifest} lacks the columns path and category")
+    for number, row in enumerate(rows, 1):
+        if not (row["path"] and row["category"]):
+            raise BadInputError(f"row {number} of {manifest} lacks a path or a category")
+    return rows
 
 
 def _packed_meshes(pack: Path, split: str | None) -> list[MeshFile]:
@@ -88,11 +117,18 @@ def pack_meshes(
     def readable() -> Iterator[tuple[str, Shape]]:
         for mesh in meshes:
             try:
-                yield mesh.path.relative_to(folder).as_posix(), _read_mesh(mesh)
+                yield mesh_name(folder, mesh), _read_mesh(mesh)
             except BadInputError as error:
                 skipped(error)
 
     return write_pack(pack, split, readable())
+
+
+def mesh_name(folder: Path, mesh: MeshFile) -> str:
+    """Where the mesh is in its folder or pack: the same on every machine."""
+    return (
+        mesh.path.as_posix() if mesh.pack else Path(os.path.relpath(mesh.path, folder)).as_posix()
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -113,7 +149,10 @@ def _read_mesh(mesh: MeshFile) -> Shape:
             warnings.simplefilter("ignore")
             loaded = trimesh.load_scene(mesh.path, process=False)
             pieces = [piece for piece in loaded.dump() if isinstance(piece, trimesh.Trimesh)]
-            colours = [_face_colours(piece) for piece in pieces]
+            is_gltf = mesh.path.suffix.lower() in (".glb", ".gltf")
+            # Of the original, for `dump` forgets colours of vertices beside a material.
+            originals = [loaded.geometry[piece.metadata["name"]] for piece in pieces]
+            colours = [_face_colours(original, is_gltf) for original in originals]
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise BadInputError(f"cannot read mesh {mesh.path}: {error}") from error
     pieces_and_colours = [
@@ -144,16 +183,41 @@ def _read_mesh(mesh: MeshFile) -> Shape:
         index.reshape(-1)[faces],
         np.concatenate(slots),
         materials,
-        np.concatenate([colour for _, colour in pieces_and_colours]),
+        _all_colours(pieces_and_colours),
     )
 
 
-def _face_colours(piece: trimesh.Trimesh) -> Float[ndarray, "face 3"]:
+def _all_colours(
+    pieces: list[tuple[trimesh.Trimesh, Float[ndarray, "_ 3"] | None]],
+) -> Float[ndarray, "face 3"] | None:
+    """None if no piece has colours; one that has none among others that have is grey."""
+    if all(colour is None for _, colour in pieces):
+        return None
+    grey = [np.full((len(piece.faces), 3), 0.4) for piece, _ in pieces]
+    return np.concatenate(
+        [
+            other if colour is None else colour
+            for (_, colour), other in zip(pieces, grey, strict=True)
+        ]
+    )
+
+
+def _face_colours(piece: trimesh.Trimesh, is_gltf: bool) -> Float[ndarray, "face 3"] | None:
+    """sRGB, in [0, 1]; None where the file says nothing.
+
+    What glTF holds is linear, but for its textures (glTF 2.0, sec. 3.7.2.1 and 3.9.2).
+    """
     visual: Any = piece.visual
+    if visual.kind is None:
+        return None
     if visual.kind != "texture":
-        return np.asarray(visual.face_colors)[:, :3] / 255
+        colours = np.asarray(visual.face_colors)[:, :3] / 255
+        return linear_to_srgb(colours) if is_gltf else colours
+    attribute = visual.vertex_attributes.get("color")
+    material = visual.material
+    textured = getattr(material, "baseColorTexture", getattr(material, "image", None)) is not None
     # One colour for all, where the material has no texture coordinates.
-    colours = np.atleast_2d(visual.to_color().vertex_colors)[:, :3] / 255
-    at_vertices = np.broadcast_to(colours, (len(piece.vertices), 3))
+    colours = visual.to_color().vertex_colors if attribute is None else attribute
+    at_vertices = np.broadcast_to(np.atleast_2d(colours)[:, :3] / 255, (len(piece.vertices), 3))
     mean: ndarray = at_vertices[piece.faces].mean(1)
-    return mean
+    return linear_to_srgb(mean) if is_gltf and not textured else mean

@@ -14,6 +14,7 @@ from numpy import ndarray
 from img2pc.data.solids import Solid
 
 CREASE_DEGREES = 50.0
+_MOST_FACES = 256
 
 Material = Literal[
     "wood", "metal", "plastic", "fabric", "leather", "ceramic", "glass", "paint", "rubber", "paper"
@@ -36,7 +37,7 @@ class Shape:
     Attributes:
         face_slot: which material slot each face belongs to.
         materials: what each slot is made of.
-        face_colour: colour in [0, 1] of each face where the source has colours of its own.
+        face_colour: sRGB in [0, 1] of each face where the source has colours of its own.
     """
 
     category: str
@@ -90,11 +91,14 @@ def corner_normals(
     lengths = np.linalg.norm(ahead, axis=-1) * np.linalg.norm(behind, axis=-1) + 1e-20
     angle = np.arccos(((ahead * behind).sum(-1) / lengths).clip(-1, 1)).ravel()
 
-    # All pairs of corners at one vertex, of which each has as many as faces meet there.
+    # All pairs of corners at one vertex, of which each has as many as faces meet there. Where very
+    # many do, at the hub of a CAD file's fan, the face's own normal does.
     vertex = faces.ravel()
     order = np.argsort(vertex, kind="stable")
     count = np.bincount(vertex, minlength=len(vertices))
-    begin, partners = (np.cumsum(count) - count)[vertex], count[vertex]
+    begin = np.cumsum(count) - count
+    count[count > _MOST_FACES] = 0
+    begin, partners = begin[vertex], count[vertex]
     one = np.repeat(np.arange(len(vertex)), partners)
     place = np.arange(len(one)) - np.repeat(np.cumsum(partners) - partners, partners)
     other = order[begin[one] + place]
@@ -102,5 +106,6 @@ def corner_normals(
     one, other = one[alike], other[alike]
     weighted = flat[other // 3] * angle[other, None]
     smooth = np.stack([np.bincount(one, each, minlength=faces.size) for each in weighted.T], -1)
+    smooth[partners == 0] = np.repeat(flat, 3, 0)[partners == 0]
     normals = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
     return np.asarray(normals.reshape(corners.shape))

@@ -214,7 +214,8 @@ def estimate_cameras(
 def measured(weights: Path, folder: Path, limit: int | None, spoil: bool) -> list[float | None]:
     """Means over all categories, as SUMMARY_COLUMNS has them."""
     reconstructor = Reconstructor.load(weights)
-    _, cases = list_cases(folder, reconstructor.info, "test", limit)
+    split = "test" if (folder / "manifest.csv").is_file() else None
+    _, cases = list_cases(folder, reconstructor.info, split, limit)
     if spoil:
         lots = torch.Generator().manual_seed(0)
         cases = (replace(case, crop=_augmented(case.crop, lots)) for case in cases)
