@@ -2,7 +2,7 @@
 
 Object frame: right-handed, +Y up (gravity), the photographer's azimuth at +Z (the camera that took
 the picture lies in the YZ half-plane with z > 0). The object's bounding box is centred and its
-diagonal 1, along the object's own axes: turned to the photographer it may be a little larger.
+diagonal 1, along the object's own axes: turned to the photographer it may be up to 1.41.
 Camera frame: x right, y down, z forward; z is the depth. Cameras stand at distance 1 from the
 object's centre, so depth lies in [0.5, 1.5].
 Pixel frame: u right, v down, from the image's top-left corner; pixel (i, j) has its centre at

@@ -150,10 +150,9 @@ def orient_by_visibility(
         cells = (cells - cells.min(0)).astype(np.int64)
         pixel = cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]
         height = points @ direction
-        order = np.lexsort((height, pixel))
-        last = np.flatnonzero(np.diff(pixel[order], append=-1))
-        top = np.repeat(height[order[last]], np.diff(last, prepend=-1))
-        seen = order[height[order] > top - 2 * step]
+        top = np.full(pixel.max() + 1, -np.inf)
+        np.maximum.at(top, pixel, height)
+        seen = np.flatnonzero(height > top[pixel] - 2 * step)
         votes[seen] += normals[seen] @ direction
     return np.where(votes[:, None] < 0, -normals, normals)
 

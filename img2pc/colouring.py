@@ -100,9 +100,8 @@ def _seen(
     size = _BUFFER_PIXELS
     column, row = (place[:, :2] * size).clip(0, size - 1).astype(np.int64).T
     pixel, depth = row * size + column, place[:, 2]
-    far_to_near = np.argsort(-depth)
     nearest = np.full(size * size, np.inf)
-    nearest[pixel[far_to_near]] = depth[far_to_near]  # the last one stays
+    np.minimum.at(nearest, pixel, depth)
     buffer = torch.from_numpy(nearest).view(1, size, size)
     nearest = -functional.max_pool2d(-buffer, 3, 1, 1).flatten().numpy()
     facing = np.einsum("pi,pi->p", normals, towards)

@@ -49,6 +49,7 @@ DEPTHS = range(5, 10)
 _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest side
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _MARGIN = 0.02  # of the cloud's box, each side
+_CRUMBS = 0.01  # of the volume, that a cut may shave off
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
 _FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
@@ -185,15 +186,19 @@ def write_mesh(
     return report
 
 
-def mesh_to_file(cloud: PointArrays, path: Path | str) -> tuple[str, ...]:
-    """Write the printable solid of a cloud, of the default size; what the user should know of it.
+def mesh_to_file(
+    cloud: PointArrays, path: Path | str, settings: MeshSettings | None = None
+) -> tuple[str, ...]:
+    """Write the printable solid of a cloud; returns what the user should know of it.
 
     Raises:
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
-    solid = solid_from_cloud(cloud)
-    report = write_mesh(Path(path), solid)
+    settings = settings or MeshSettings()
+    solid = solid_from_cloud(cloud, settings)
+    wall = settings.min_thickness_mm or LEAST_WALL_MM
+    report = write_mesh(Path(path), solid, settings.best_effort, wall)
     return (*solid.warnings, *report.warnings)
 
 
@@ -244,6 +249,8 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
     enclosed = binary_fill_holes(near.reshape(shape)) & ~near.reshape(shape)
     field[enclosed] = -band
     field = gaussian_filter(field, 1.0)
+    if field.min() >= 0:  # all parts are thinner than the cells
+        raise NotPrintableError("no surface")
     marched: Any = marching_cubes
     vertices, faces, _, _ = marched(field, 0.0)
     return low + cell * (vertices - padding), faces.astype(np.int64)
@@ -269,8 +276,8 @@ def _finish(
         thick = _thickened(solid, settings.min_thickness_mm)
         solid, points = _resized(thick, points, settings)
     if settings.foot:
-        cut = _foot_height(solid)
-        solid, _ = _largest_body(solid.trim_by_plane((0, 0, 1), cut))
+        solid, lost = _largest_body(solid.trim_by_plane((0, 0, 1), _foot_height(solid)))
+        dropped += (1 - dropped) * lost
     if settings.base_mm:
         solid, points = _resized(solid, points, settings)
         # Resizing will make the plate thinner by as much as it makes the whole larger.
@@ -279,7 +286,8 @@ def _finish(
         points = points + np.array([0, 0, lift])
         if any(body.volume() < 0 for body in solid.decompose()):
             log.warning("the plate closes a hollow off, which is filled")
-    solid, _ = _largest_body(_simplified(solid, settings))
+    solid, lost = _largest_body(_simplified(solid, settings))
+    dropped += (1 - dropped) * lost
     solid, points = _resized(solid, points, settings)
     vertices, faces = _without_slivers(*_arrays(solid))
     colours = None
@@ -347,13 +355,15 @@ def _size(solid: Manifold) -> Float[ndarray, "3"]:
 
 
 def _foot_height(solid: Manifold) -> float:
-    """How much to cut off below: as little as lets it stand and makes no hole in the bottom, at
-    most 5 % of the height."""
+    """How much to cut off below: as little as lets it stand, makes no hole in the bottom and leaves
+    it in one piece but for crumbs, at most 5 % of the height."""
     height: float = solid.bounding_box()[5]
     centre = _centre_of_mass(*_arrays(solid))[:2]
 
     def stands(cut: float) -> bool:
-        whole = solid.trim_by_plane((0, 0, 1), cut).genus() <= solid.genus()
+        rest = solid.trim_by_plane((0, 0, 1), cut)
+        volumes = [body.volume() for body in rest.decompose()]
+        whole = rest.genus() <= solid.genus() and max(volumes) > (1 - _CRUMBS) * sum(volumes)
         return whole and _supports(solid.slice(cut), centre)
 
     cuts = [share * height for share in _FOOT_SHARES]
@@ -438,10 +448,18 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     """Simplified to the tolerance; further, if there is a budget of faces, until it is met."""
     solid = solid.as_original()  # forgets which cut a face came from, which simplify would keep
     simple = solid.simplify(settings.tolerance_mm)
-    if settings.faces is not None and simple.num_tri() > settings.faces:
+    if settings.faces is None or simple.num_tri() <= settings.faces:
+        return simple
+    try:
         simple = _solid(*decimate(*_arrays(simple), settings.faces))
-        if simple.num_tri() > settings.faces:
-            raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
+    except NativeCodeError as error:
+        log.info("simplified without Open3D: %s", error)
+        tolerance = settings.tolerance_mm
+        while simple.num_tri() > settings.faces and tolerance < _size(solid).max() / 10:
+            tolerance *= 1.5
+            simple = solid.simplify(tolerance)
+    if simple.num_tri() > settings.faces:
+        raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
     return simple
 
 

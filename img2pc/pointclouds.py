@@ -80,7 +80,7 @@ def encode_ply(cloud: PointCloud) -> bytes:
         [
             "ply",
             "format binary_little_endian 1.0",
-            "comment img2pc: +Y up, bounding-box diagonal 1",
+            "comment img2pc: +Y up, bounding-box diagonal about 1",
             f"element vertex {len(cloud)}",
             *(f"property float {name}" for name in floats),
             *(f"property uchar {name}" for name in octets),

@@ -28,8 +28,8 @@ class PrintReport:
     """Findings about a mesh that stands as it would be printed: millimetres, +Z up.
 
     Attributes:
-        open_edges: edges with a face on one side only.
-        crowded_edges: edges where more than two faces meet.
+        boundary_edges: edges with a face on one side only.
+        non_manifold_edges: edges where more than two faces meet.
         flipped_edges: edges whose two faces turn the same way.
         bodies: connected closed pieces that are solid.
         voids: connected pieces that are inside out: hollows without an opening.
@@ -41,8 +41,8 @@ class PrintReport:
     """
 
     triangles: int
-    open_edges: int
-    crowded_edges: int
+    boundary_edges: int
+    non_manifold_edges: int
     flipped_edges: int
     bodies: int
     voids: int
@@ -79,20 +79,20 @@ def inspect_mesh(
     area_vectors = face_area_vectors(vertices, faces)
     area = np.linalg.norm(area_vectors, axis=-1)
     degenerate = int(_negligible(area, size).sum())
-    open_edges, crowded, flipped = _edge_defects(faces)
+    boundary_edges, crowded, flipped = _edge_defects(faces)
     volumes = _body_volumes(vertices, faces)
     total = float(volumes.sum())
     lowest = float(vertices[:, 2].min())
     down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
     on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
     contact = abs(float(area_vectors[on_bed & down, 2].sum()))
-    measurable = walls and not open_edges and total > 0 and degenerate < len(faces)
+    measurable = walls and not boundary_edges and total > 0 and degenerate < len(faces)
     wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if measurable else None
     problems = [
-        (open_edges, f"not closed: {open_edges} edges border a hole"),
+        (boundary_edges, f"not closed: {boundary_edges} edges border a hole"),
         (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
         (flipped, f"faces turn both ways at {flipped} edges"),
-        (not open_edges and total <= 0, "inside out: its volume is not positive"),
+        (not boundary_edges and total <= 0, "inside out: its volume is not positive"),
         ((volumes > 0).sum() > 1, f"{(volumes > 0).sum()} separate bodies"),
         (total > 0 and (volumes < 0).any(), f"{(volumes < 0).sum()} closed hollows inside"),
         (degenerate, f"{degenerate} faces without area"),
@@ -114,8 +114,8 @@ def inspect_mesh(
     ]
     return PrintReport(
         triangles=len(faces),
-        open_edges=open_edges,
-        crowded_edges=crowded,
+        boundary_edges=boundary_edges,
+        non_manifold_edges=crowded,
         flipped_edges=flipped,
         bodies=int((volumes > 0).sum()),
         voids=int((volumes < 0).sum()),

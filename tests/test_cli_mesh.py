@@ -284,8 +284,8 @@ def test_check_as_json(img2pc: Run, box: Path) -> None:
     assert json.loads(ran.out) == {
         "printable": True,
         "triangles": 12,
-        "open_edges": 0,
-        "crowded_edges": 0,
+        "boundary_edges": 0,
+        "non_manifold_edges": 0,
         "flipped_edges": 0,
         "bodies": 1,
         "voids": 0,
@@ -310,7 +310,7 @@ def test_a_missing_face_is_found(img2pc: Run, open_box: Path) -> None:
     assert str(open_box) in ran.err
     as_json = img2pc("check", open_box, "--json")
     assert as_json.code == 5
-    assert json.loads(as_json.out)["open_edges"] == 3
+    assert json.loads(as_json.out)["boundary_edges"] == 3
     assert_one_line(as_json.err)
 
 

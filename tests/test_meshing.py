@@ -348,6 +348,16 @@ def test_the_foot_makes_no_hole_in_a_floor() -> None:
     assert tilted.trim_by_plane((0, 0, 1), cut).genus() == tilted.genus() == 1
 
 
+def test_the_foot_leaves_both_ends_of_a_thin_plate() -> None:
+    """Tilted by a degree, a cut that it would stand on goes through it."""
+    plate = Manifold.cube((100, 40, 0.8), center=True)
+    towers = [Manifold.cube((20, 20, 60)).translate((x, -10, 0)) for x in (-50, 30)]
+    tilted = (plate + towers[0] + towers[1]).rotate((0, 1, 0))
+    tilted = tilted.translate((0, 0, -tilted.bounding_box()[2]))
+    rest = tilted.trim_by_plane((0, 0, 1), meshing._foot_height(tilted))
+    assert max(body.volume() for body in rest.decompose()) > 0.99 * rest.volume()
+
+
 def test_no_foot_is_cut_from_what_was_added_below() -> None:
     plate = assemble("plate", [Part(solids.box(1.0, 0.025, 0.8), "body", "wood")])
     thick = solid_from_cloud(seen(plate).arrays(), MeshSettings(size_mm=40, min_thickness_mm=3))
@@ -380,6 +390,19 @@ def test_a_budget_of_faces_is_met(tower: PointArrays) -> None:
     assert solid.report.printable
 
 
+def test_a_budget_is_met_without_open3d(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: object) -> None:
+        raise NativeCodeError("Open3D is not installed")
+
+    monkeypatch.setattr(meshing, "decimate", missing)
+    solid = solid_from_cloud(tower, MeshSettings(faces=500))
+    assert 100 < len(solid.mesh.faces) <= 500
+    assert solid.report.printable
+    assert max(solid.report.size_mm) == pytest.approx(100, rel=1e-6)
+
+
 def test_more_tolerance_gives_fewer_faces(tower: PointArrays) -> None:
     fine, coarse = (
         len(solid_from_cloud(tower, MeshSettings(tolerance_mm=tolerance)).mesh.faces)
@@ -409,10 +432,23 @@ def test_the_same_cloud_gives_the_same_solid(tower: PointArrays) -> None:
 def test_the_voxel_surface_of_a_ball() -> None:
     vertices, faces = voxel_surface(ball(), 32)
     report = inspect_mesh(TriangleMesh(vertices, faces))
-    assert (report.open_edges, report.crowded_edges, report.flipped_edges) == (0, 0, 0)
+    assert (report.boundary_edges, report.non_manifold_edges, report.flipped_edges) == (0, 0, 0)
     assert (report.bodies, report.voids) == (1, 0)
     assert report.volume_mm3 == pytest.approx(4 / 3 * np.pi * 0.4**3, rel=0.02)
     assert np.linalg.norm(vertices, axis=-1) == pytest.approx(0.4, rel=0.02)
+
+
+def test_the_voxel_surface_of_what_is_thinner_than_its_cells() -> None:
+    """Two rods of a hundredth of their length: no cell is inside."""
+    random = np.random.default_rng(0)
+    angle, height = random.uniform(0, 2 * np.pi, 800), random.uniform(0, 1, 800)
+    out = np.stack([np.cos(angle), np.zeros(800), np.sin(angle)], -1)
+    rod = 0.005 * out + np.stack([0 * height, height, 0 * height], -1)
+    cloud = PointArrays(
+        np.concatenate([rod, rod + np.array([0.5, 0, 0])]), np.concatenate([out, out])
+    )
+    with pytest.raises(NotPrintableError, match="no surface"):
+        voxel_surface(cloud, 32)
 
 
 # --- when it does not work ------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_convention_ply_header(tmp_path: Path) -> None:
     assert header.decode() == (
         "ply\n"
         "format binary_little_endian 1.0\n"
-        "comment img2pc: +Y up, bounding-box diagonal 1\n"
+        "comment img2pc: +Y up, bounding-box diagonal about 1\n"
         "element vertex 5\n"
         "property float x\n"
         "property float y\n"

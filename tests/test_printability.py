@@ -53,8 +53,8 @@ def test_a_standing_cube_is_printable() -> None:
     report = inspect_mesh(mesh_of(block((20, 20, 20))))
     assert report == PrintReport(
         triangles=12,
-        open_edges=0,
-        crowded_edges=0,
+        boundary_edges=0,
+        non_manifold_edges=0,
         flipped_edges=0,
         bodies=1,
         voids=0,
@@ -178,10 +178,10 @@ def test_wall_thickness_is_found_at_every_point_of_a_plate() -> None:
     assert thickness == pytest.approx(np.full(int(middle.sum()), 3.0))
 
 
-def test_a_missing_face_leaves_three_open_edges() -> None:
+def test_a_missing_face_leaves_three_boundary_edges() -> None:
     cube = mesh_of(block((20, 20, 20)))
     report = inspect_mesh(with_faces(cube, cube.faces[1:]))
-    assert (report.open_edges, report.crowded_edges, report.flipped_edges) == (3, 0, 0)
+    assert (report.boundary_edges, report.non_manifold_edges, report.flipped_edges) == (3, 0, 0)
     assert report.problems == ("not closed: 3 edges border a hole",)
     assert report.wall_mm is None
     assert not report.printable
@@ -191,7 +191,7 @@ def test_a_flipped_face_is_found_at_its_three_edges() -> None:
     cube = mesh_of(block((20, 20, 20)))
     faces = np.concatenate([cube.faces[:1, ::-1], cube.faces[1:]])
     report = inspect_mesh(with_faces(cube, faces))
-    assert (report.open_edges, report.crowded_edges, report.flipped_edges) == (0, 0, 3)
+    assert (report.boundary_edges, report.non_manifold_edges, report.flipped_edges) == (0, 0, 3)
     assert report.problems == ("faces turn both ways at 3 edges",)
 
 
@@ -241,7 +241,7 @@ def test_three_faces_at_an_edge_are_found() -> None:
     report = inspect_mesh(
         TriangleMesh(vertices, np.concatenate([cube.faces, [[first, second, 8]]]))
     )
-    assert (report.open_edges, report.crowded_edges, report.flipped_edges) == (2, 1, 0)
+    assert (report.boundary_edges, report.non_manifold_edges, report.flipped_edges) == (2, 1, 0)
     assert "not a manifold: more than two faces meet at 1 edges" in report.problems
 
 

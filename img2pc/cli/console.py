@@ -131,12 +131,12 @@ def print_report(report: PrintReport) -> None:
     from rich.table import Table
 
     table = Table(show_header=False)
-    has_inside = not report.open_edges and report.volume_mm3 > 0
+    has_inside = not report.boundary_edges and report.volume_mm3 > 0
     unmeasured = "5 mm or more" if has_inside else "not measured"
     wall = unmeasured if report.wall_mm is None else f"{report.wall_mm:.2f} mm"
     rows = [
         ("triangles", f"{report.triangles}"),
-        ("closed", "no" if report.open_edges or report.crowded_edges else "yes"),
+        ("closed", "no" if report.boundary_edges or report.non_manifold_edges else "yes"),
         ("faces outwards", "no" if report.flipped_edges or report.volume_mm3 <= 0 else "yes"),
         ("bodies, hollows", f"{report.bodies}, {report.voids}"),
         ("faces without area", f"{report.degenerate_faces}"),
