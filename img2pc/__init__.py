@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from img2pc.choices import Background
     from img2pc.pointclouds import PointCloud
     from img2pc.reconstruction import Picture, Reconstructor
@@ -26,6 +27,8 @@ def reconstruct(
 ) -> PointCloud:
     """Picture of one object → its point cloud, in the object frame, in the picture's colours.
 
+    `background` says how to tell the object from it; a `mask`, a picture that is white (or opaque)
+    where the object is, is taken instead. `device` is as PyTorch names it.
     Loads the weights each time; keep a `Reconstructor` for many pictures.
 
     Raises:
@@ -35,8 +38,7 @@ def reconstruct(
     # PyTorch takes seconds to import: only when it is needed.
     from img2pc.reconstruction import Reconstructor
 
-    reconstructor = Reconstructor.load(None if weights is None else Path(weights), device)
-    mask = None if mask is None else Path(mask)
+    reconstructor = Reconstructor.load(weights, device)
     return reconstructor(picture, background, mask, points, colour).cloud
 
 

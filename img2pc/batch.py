@@ -23,7 +23,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from img2pc.reconstruction import CutOut, Reconstruction, Reconstructor
 from img2pc.views import Views
 from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
+if TYPE_CHECKING:
+    from img2pc.meshing import MeshSettings
+
 CPU_BATCH, CUDA_BATCH = 8, 64
 Result = TypeVar("Result")
 MeshWriter = Callable[[PointArrays, Path], tuple[str, ...]]  # warnings
@@ -54,12 +57,14 @@ class BatchSettings:
         points: keep at most this many, drawn uniformly.
         batch_size: pictures through the generator at once; by default as many as pay.
         colour: whether the points take the colours of the picture.
+        mesh: how meshes are made, where jobs want them.
     """
 
     background: Background = "auto"
     points: int | None = None
     batch_size: int | None = None
     colour: bool = True
+    mesh: MeshSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,9 @@ def run_batch(
     threads = torch.get_num_threads() if on_cpu else min(8, os.cpu_count() or 1)
     size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    meshes = _mesh_processes() if any(job.mesh for job in jobs) else nullcontext(_no_mesh)
+    meshes = (
+        _mesh_processes(settings.mesh) if any(job.mesh for job in jobs) else nullcontext(_no_mesh)
+    )
     with _single_threaded(on_cpu) as prepare, meshes as write_mesh:
         pool = ThreadPoolExecutor(threads, initializer=prepare)
         try:
@@ -147,7 +154,7 @@ def run_jobs(
     try:
         views = _views(reconstructor, crops)
     except Exception as error:
-        return outcomes + [_failure(job, error) for job, _ in cut]
+        return outcomes + [failure(job, error) for job, _ in cut]
     for item, (job, cut_out) in enumerate(cut):
         if stop.asked:
             break
@@ -167,11 +174,11 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
     """
     cloud, foreground = result.cloud, result.cut_out.foreground
     warnings = foreground.warnings
-    if job.mesh is not None:
-        # Should the new one fail, the older would pass for this cloud's.
-        with write_errors(job.mesh):
-            job.mesh.unlink(missing_ok=True)
     if job.cloud is not None:
+        if job.mesh is not None:
+            # Should the new one fail, the older would pass for this cloud's.
+            with write_errors(job.mesh):
+                job.mesh.unlink(missing_ok=True)
         write_ply(job.cloud, cloud)
     if job.mask is not None:
         write_png(job.mask, foreground.rgba[..., 3])
@@ -180,7 +187,7 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
 
         write_preview(job.preview, foreground, cloud)
     if job.mesh is not None:
-        warnings += write_mesh(cloud.arrays(), job.mesh)
+        warnings += write_mesh(result.whole_cloud.arrays(), job.mesh)
     return Outcome(job.picture, "done", job.outputs, len(cloud), foreground.method, warnings)
 
 
@@ -212,10 +219,11 @@ def _failures_of(job: Job, outcomes: list[Outcome]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        outcomes.append(_failure(job, error))
+        outcomes.append(failure(job, error))
 
 
-def _failure(job: Job, error: Exception) -> Outcome:
+def failure(job: Job, error: Exception) -> Outcome:
+    """The outcome of a job at which that went wrong."""
     if isinstance(error, Img2pcError):
         return Outcome(job.picture, "failed", error=str(error), exit_code=error.exit_code)
     text = f"unexpected {type(error).__name__}: {error}"
@@ -263,7 +271,7 @@ def _no_mesh(cloud: PointArrays, path: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def _mesh_processes() -> Iterator[MeshWriter]:
+def _mesh_processes(settings: MeshSettings | None) -> Iterator[MeshWriter]:
     """A function that makes and writes a mesh in a process, one for each thread, and waits for it.
 
     One that is killed fails the mesh that it was at, and no other.
@@ -279,7 +287,7 @@ def _mesh_processes() -> Iterator[MeshWriter]:
             pools[thread] = ProcessPoolExecutor(1, context, begin_worker)
         try:
             with interrupts_blocked():
-                made = pools[thread].submit(mesh_to_file, cloud, path)
+                made = pools[thread].submit(mesh_to_file, cloud, path, settings)
             return made.result()
         except BrokenProcessPool as error:
             pools.pop(thread).shutdown()

@@ -16,6 +16,8 @@ PICTURE_FORMATS = (
     *("apng", "avif", "bmp", "gif", "heic", "heif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm"),
     *("png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
 )
+# Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
+MARK = ("Software", "img2pc")
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,9 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
     """The pictures below a folder, by name, and what becomes of each.
 
     Names are kept: `chairs/a.jpg` becomes `chairs/a.ply`. Pictures of one folder that differ in
-    nothing but the suffix keep it: `a.png.ply` and `a.jpg.ply`. Shard (i, n) is every nth picture
-    from the ith, counted from 1; with few pictures it may be empty.
+    nothing but the suffix keep it: `a.png.ply` and `a.jpg.ply`. Previews and masks that img2pc drew
+    are no pictures. Shard (i, n) is every nth picture from the ith, counted from 1; with few
+    pictures it may be empty.
 
     Raises:
         BadInputError: the folder cannot be read or holds no picture, or previews or masks would lie
@@ -135,7 +138,17 @@ def _is_picture(path: Path) -> bool:
     if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
         return False
     # A link to nothing is said to fail; a pipe would be waited for.
-    return is_file(path) or not exists(path)
+    return not _is_ours(path) if is_file(path) else not exists(path)
+
+
+def _is_ours(path: Path) -> bool:
+    if path.suffix.lower() != ".png":
+        return False
+    try:
+        with path.open("rb") as file:
+            return b"tEXt" + b"\0".join(part.encode() for part in MARK) in file.read(128)
+    except OSError:  # said later, of the picture
+        return False
 
 
 def _on_any_disk(path: Path) -> str:

@@ -89,8 +89,10 @@ def find_foreground(
         method, alpha = "border", _required_border(rgb)
     elif background == "rembg":
         method, alpha = "rembg", _required_rembg(rgb)
-    else:
+    elif background == "grabcut":
         method, alpha, doubts = "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT,)
+    else:
+        raise ValueError(f"{background} is not a way to tell an object from its background")
     if method != "alpha":
         rgba = np.concatenate([rgb, alpha[..., None]], -1)
     return Foreground(rgba, method, (*doubts, *_doubts(alpha, method)))

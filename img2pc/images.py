@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from img2pc.errors import BadInputError
 from img2pc.files import written_atomically
+from img2pc.folders import MARK
 
 # The longer side of the foreground's bounding box, as a share of the crop.
 FOREGROUND_SHARE = 0.9
@@ -29,7 +30,6 @@ LONGEST_SIDE = 2048
 HOW_TO_SHOW_IT = "a transparent or plain background, or a mask, would show where it is"
 # Transparency of this share of a picture is meant; rounded corners have less.
 TRANSPARENT_SHARE = 1e-3
-# What a HEIC file's header may say (ISO/IEC 23008-12).
 _TURNS = {  # of an EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,6 +39,7 @@ _TURNS = {  # of an EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What a HEIC file's header may say (ISO/IEC 23008-12).
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
@@ -96,13 +97,15 @@ def read_mask(path: Path, size: tuple[int, int]) -> UInt8[ndarray, "height width
 
 
 def write_png(path: Path, pixels: UInt8[ndarray, "height width *channel"]) -> None:
-    """Write grey, RGB or RGBA; replaces the file in one step.
+    """Write grey, RGB or RGBA, marked as ours; replaces the file in one step.
 
     Raises:
         BadInputError: the file cannot be written.
     """
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text(*MARK)
     with written_atomically(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=mark)
 
 
 def has_real_alpha(rgba: UInt8[ndarray, "height width 4"]) -> bool:

@@ -8,6 +8,7 @@ import pickle
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -117,6 +118,7 @@ class _Worker:
 
     def __call__(self, batch: dict[str, ndarray]) -> dict[str, ndarray]:
         jobs = [pickle.loads(job) for job in batch["job"]]
-        outcomes = run_jobs(self._reconstructor, jobs, self._settings, mesh_to_file)
+        write_mesh = partial(mesh_to_file, settings=self._settings.mesh)
+        outcomes = run_jobs(self._reconstructor, jobs, self._settings, write_mesh)
         pickled = [pickle.dumps(outcome) for outcome in outcomes]
         return {"outcome": np.array(pickled, dtype=object)}

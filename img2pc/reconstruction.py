@@ -44,10 +44,16 @@ class CutOut:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What came of one picture."""
+    """What came of one picture.
+
+    Attributes:
+        cloud: of as many points as were asked for.
+        whole_cloud: of all of them; what a mesh is made of.
+    """
 
     cut_out: CutOut
     cloud: PointCloud
+    whole_cloud: PointCloud
 
 
 @dataclass(frozen=True)
@@ -58,21 +64,21 @@ class Reconstructor:
     info: WeightsInfo
 
     @classmethod
-    def load(cls, weights: Path | None = None, device: str = "cpu") -> Reconstructor:
-        """The bundled weights, or those of a file.
+    def load(cls, weights: str | Path | None = None, device: str = "cpu") -> Reconstructor:
+        """The bundled weights, or those of a file; `device` as PyTorch names it.
 
         Raises:
             WeightsError: they are missing, damaged or not ours.
         """
         with _phase("load weights"):
-            generator, info = load_weights(weights or default_weights())
+            generator, info = load_weights(Path(weights or default_weights()))
             return cls(generator.to(device), info)
 
     def __call__(
         self,
         picture: Picture,
         background: Background = "auto",
-        mask: Path | None = None,
+        mask: str | Path | None = None,
         points: int | None = None,
         colour: bool = True,
     ) -> Reconstruction:
@@ -95,7 +101,7 @@ class Reconstructor:
         return self.finish(cut_out, views, points=points, colour=colour)
 
     def cut_out(
-        self, picture: Picture, background: Background = "auto", mask: Path | None = None
+        self, picture: Picture, background: Background = "auto", mask: str | Path | None = None
     ) -> CutOut:
         """Find the object of a picture and crop it as training does.
 
@@ -105,7 +111,7 @@ class Reconstructor:
         with _phase("read"):
             picture = Path(picture) if isinstance(picture, str) else picture
             rgba = picture if isinstance(picture, np.ndarray) else read_image(picture)
-            chosen = None if mask is None else read_mask(mask, rgba.shape[:2])
+            chosen = None if mask is None else read_mask(Path(mask), rgba.shape[:2])
         with _phase("cut out and crop"):
             foreground = find_foreground(rgba, background, chosen)
             crop = crop_to_foreground(foreground.rgba, self.info.config.image_size)
@@ -136,14 +142,15 @@ class Reconstructor:
             BadInputError: the generator sees no object.
         """
         with _phase("fuse"):
-            cloud = self.fuse(views, item)
+            whole = self.fuse(views, item)
         if colour:
             with _phase("colour"):
-                colours = colours_from_picture(cloud, cut_out.crop)
-                cloud = replace(cloud, colours=colours)
+                colours = colours_from_picture(whole, cut_out.crop)
+                whole = replace(whole, colours=colours)
+        cloud = whole
         if points is not None:
-            cloud = cloud.subsample(points, torch.Generator().manual_seed(0))
-        return Reconstruction(cut_out, cloud)
+            cloud = whole.subsample(points, torch.Generator().manual_seed(0))
+        return Reconstruction(cut_out, cloud, whole)
 
     def fuse(self, views: Views, item: int = 0) -> PointCloud:
         """The cloud of one item of a batch of Views.

@@ -12,9 +12,10 @@ from img2pc.errors import NotPrintableError
 
 if TYPE_CHECKING:
     from img2pc.cloud_files import PointArrays
+    from img2pc.meshing import MeshSettings
 
 
-def mesh_or_worse(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+def mesh_or_worse(cloud: PointArrays, path: Path, settings: MeshSettings | None) -> tuple[str, ...]:
     """Write count, process, and what becomes of Ctrl-C, and warn; or do what the file's name
     says."""
     if path.stem == "die":
@@ -24,6 +25,13 @@ def mesh_or_worse(cloud: PointArrays, path: Path) -> tuple[str, ...]:
     words = (len(cloud.points), os.getpid(), interrupts_ignored(), interrupts_blocked())
     path.write_text(" ".join(map(str, words)))
     return ("a leg is loose",)
+
+
+def size_to_file(cloud: PointArrays, path: Path, settings: MeshSettings | None) -> tuple[str, ...]:
+    """Write what size was asked for."""
+    assert settings is not None
+    path.write_text(f"{settings.size_mm} {settings.height_mm}")
+    return ()
 
 
 def interrupts_ignored() -> bool:

@@ -376,7 +376,7 @@ def test_meshes_are_made_in_a_process_and_one_that_is_killed_fails_one_mesh(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
-    with batch._mesh_processes() as write:
+    with batch._mesh_processes(None) as write:
         write(TWO_POINTS, tmp_path / "first.stl")
         with pytest.raises(NotPrintableError, match="two bodies"):
             write(TWO_POINTS, tmp_path / "refuse.stl")
@@ -421,16 +421,18 @@ def test_closing_ends_the_work_with_the_picture_at_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begun, at_hand, cut_out = [], threading.Event(), Reconstructor.cut_out
+    stop = Stop()
 
     def slow(self: Reconstructor, picture: Path, *more: object) -> object:
         begun.append(picture.name)
         if picture.name == "1.png":
             at_hand.set()
-            time.sleep(0.5)  # it is closed meanwhile
+            while not stop.asked:  # closing asks for it
+                time.sleep(0.01)
         return cut_out(self, picture, *more)
 
     monkeypatch.setattr(Reconstructor, "cut_out", slow)
-    outcomes = run_batch(reconstructor, jobs, BatchSettings(points=10, batch_size=1))
+    outcomes = run_batch(reconstructor, jobs, BatchSettings(points=10, batch_size=1), stop)
     assert next(outcomes).status == "done"
     assert at_hand.wait(timeout=20)
     outcomes.close()

@@ -25,7 +25,7 @@ from img2pc.mesh_files import read_mesh
 
 from . import test_cli
 from .conftest import ROOT
-from .in_a_process import mesh_or_worse
+from .in_a_process import mesh_or_worse, size_to_file
 from .test_cli import ENVIRONMENT, INTERRUPTIBLE, Ran
 
 img2pc = test_cli.img2pc  # the fixture
@@ -146,6 +146,16 @@ def test_previews_and_masks_go_to_folders_too_and_are_no_pictures_of_the_next_ru
     assert files_in(clouds) == THREE
 
 
+def test_what_we_drew_among_the_pictures_is_none(
+    img2pc: Run, reconstruct: Run, photos: Path, clouds: Path, tiny_weights: Path
+) -> None:
+    drawn = ("--preview", photos / "a_preview.png", "--save-mask", photos / "a_mask.png")
+    options = ("-o", photos / "a.ply", "--weights", tiny_weights)
+    assert img2pc("reconstruct", photos / "a.png", *options, *drawn).code == 0
+    assert reconstruct().code == 0
+    assert files_in(clouds) == THREE
+
+
 @pytest.mark.parametrize("size", ["1", "2", "100"])
 def test_any_batch_size_does_all(reconstruct: Run, clouds: Path, size: str) -> None:
     assert reconstruct("--batch-size", size).code == 0
@@ -163,9 +173,37 @@ def test_meshes_are_made_in_processes_beside_their_clouds(
     assert told == 3 * [["a leg is loose"]]
     assert files_in(clouds) == sorted([*THREE, "a.stl", "b.stl", "deep/c.stl"])
     points, process, *_ = (clouds / "a.stl").read_text().split()
-    assert points == "50"
+    assert int(points) > 1000  # of all, whatever is kept of the cloud
     assert process != str(os.getpid())
     assert statuses(reconstruct("--mesh", "stl", "--json"))["a.png"] == "skipped"
+
+
+def test_solids_are_of_the_size_asked_for(
+    reconstruct: Run, clouds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("img2pc.meshing.mesh_to_file", size_to_file)
+    assert reconstruct("--mesh", "stl", "--height", "6cm", "--batch-size", 1).code == 0
+    assert (clouds / "a.stl").read_text() == "100.0 60.0"
+    assert reconstruct("--mesh", "stl", "--size", "2in", "--overwrite").code == 0
+    assert (clouds / "deep" / "c.stl").read_text() == "50.8 None"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--size", "60mm"), "are of solids"),
+        (("--mesh", "stl", "--height", "0"), "greater than 0"),
+        (("-o", "solids.stl"), "with solids by --mesh stl"),
+    ],
+)
+def test_options_for_solids_that_do_not_fit(
+    options: tuple[str, ...], complaint: str, reconstruct: Run, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = reconstruct(*options)
+    assert ran.code == 2
+    assert complaint in " ".join(ran.err.replace("│", " ").split())
+    assert not (tmp_path / "solids.stl").exists()
 
 
 @pytest.fixture
@@ -650,7 +688,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        process_group=0,
+        start_new_session=True,
     )
     assert process.stdout.readline()  # the first is done
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process

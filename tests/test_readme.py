@@ -12,6 +12,7 @@ import typer
 
 from img2pc.cli import app
 from img2pc.data.families import FAMILIES
+from img2pc.errors import Img2pcError
 
 from .conftest import ROOT
 
@@ -81,7 +82,9 @@ def test_every_family_is_mentioned() -> None:
 
 def test_exit_codes_are_listed() -> None:
     text = README.read_text(encoding="utf-8")
-    assert "Exit codes" in text
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
+    errors = {Img2pcError, *Img2pcError.__subclasses__()}
+    assert listed == {0, 2, 130} | {error.exit_code for error in errors}
 
 
 def test_files_that_it_links_to_exist() -> None:

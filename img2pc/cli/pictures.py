@@ -16,7 +16,7 @@ from unicodedata import category
 
 import typer
 
-from img2pc.choices import Background, Device
+from img2pc.choices import MESH_SUFFIXES, Background, Device
 from img2pc.cli.console import ProgressBar, set_up_logging
 from img2pc.cli.meshes import make_mesh
 from img2pc.cli.options import (
@@ -28,6 +28,7 @@ from img2pc.cli.options import (
     check_apart,
     check_mesh_suffix,
     chosen_device,
+    length_mm,
 )
 from img2pc.errors import BadInputError, BatchError
 from img2pc.files import exists, is_file, is_folder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
     from img2pc.cloud_files import PointArrays
     from img2pc.folders import Job, Listing
+    from img2pc.meshing import MeshSettings
     from img2pc.workers import Stop
 
 
@@ -49,13 +51,25 @@ def reconstruct(
         typer.Option(
             "-o",
             "--output",
-            help="Point cloud (.ply, or - for stdout), or straight to a solid of 100 mm (.stl .obj "
-            ".glb .3mf); for a folder, a folder. Default: clouds beside their pictures.",
+            help="Point cloud (.ply, or - for stdout), or straight to a solid (.stl .obj .glb "
+            ".3mf); for a folder, a folder. Default: clouds beside their pictures.",
         ),
     ] = None,
     mesh: Annotated[
         Optional[Literal["stl", "obj", "glb", "3mf"]],  # noqa: UP045
-        typer.Option(help="A solid of 100 mm beside the cloud."),
+        typer.Option(help="A solid beside the cloud, of all its points."),
+    ] = None,
+    size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            parser=length_mm, metavar="LENGTH", help="Of solids: the longest side. Default: 100mm."
+        ),
+    ] = None,
+    height: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            parser=length_mm, metavar="LENGTH", help="Of solids: bed to top, instead of --size."
+        ),
     ] = None,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
@@ -80,7 +94,7 @@ def reconstruct(
     ] = "auto",
     points: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="At most this many points, drawn uniformly."),
+        typer.Option(min=1, help="In the cloud: at most this many, drawn uniformly."),
     ] = None,
     colour: Annotated[
         bool, typer.Option(help="Points take the picture's colours; a guess where it shows none.")
@@ -114,6 +128,8 @@ def reconstruct(
     A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. A picture whose results are all
     there, and newer, is skipped, so the same command goes on where it was interrupted.
     """
+    from img2pc.batch import BatchSettings
+
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
     if not is_folder(image):
@@ -126,9 +142,11 @@ def reconstruct(
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
         check_apart(image, mask, *job.outputs)
-        _reconstruct_one(job, background, mask, points, colour, weights, device, as_json)
+        settings = BatchSettings(
+            background, points, colour=colour, mesh=_mesh_settings(size, height, job.mesh)
+        )
+        _reconstruct_one(job, settings, mask, weights, device, as_json)
         return
-    from img2pc.batch import BatchSettings
     from img2pc.folders import Targets, list_jobs
     from img2pc.workers import Stop
 
@@ -137,9 +155,15 @@ def reconstruct(
     output = output or image
     if is_file(output):
         raise BadInputError(f"{output} is a file; the results of a folder are a folder")
+    if output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
+        raise typer.BadParameter(
+            f"{output} names a file; a folder's results go to a folder, with solids by --mesh stl"
+        )
     part = _shard(shard)
     listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
-    settings = BatchSettings(background, points, _batch_size(batch_size), colour)
+    settings = BatchSettings(
+        background, points, _batch_size(batch_size), colour, _mesh_settings(size, height, mesh)
+    )
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
     stop = Stop()
     if ray or ray_address:
@@ -163,6 +187,22 @@ def _batch_size(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise typer.BadParameter(f"{text} is not a number from 1", param_hint="--batch-size")
     return int(text)
+
+
+def _mesh_settings(
+    size: float | None, height: float | None, mesh: Path | str | None
+) -> MeshSettings | None:
+    """None for the defaults, and where no mesh is wanted: importing what makes them takes time."""
+    if size is None and height is None:
+        return None
+    if mesh is None:
+        raise typer.BadParameter("--size and --height are of solids: say --mesh, or -o NAME.stl")
+    if 0 in (size, height):
+        raise typer.BadParameter("--size and --height are greater than 0")
+    from img2pc.meshing import MeshSettings
+
+    settings = MeshSettings(height_mm=height)
+    return settings if size is None else replace(settings, size_mm=size)
 
 
 # --- One picture ----------------------------------------------------------------------------------
@@ -196,43 +236,51 @@ def _job(
 
 def _reconstruct_one(
     job: Job,
-    background: Background,
+    settings: BatchSettings,
     mask: Path | None,
-    points: int | None,
-    colour: bool,
     weights: Path | None,
     device: Device,
     as_json: bool,
 ) -> None:
-    from img2pc.batch import write_results
+    from img2pc.batch import failure, write_results
     from img2pc.pointclouds import encode_ply
     from img2pc.reconstruction import Reconstructor
 
+    def tell_of_cloud() -> None:
+        if job.cloud is not None:
+            print(f"{job.cloud}\t{len(result.cloud)} points", flush=True)
+
+    def write_mesh(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+        """It comes last, takes longest, and may fail."""
+        if as_json:
+            # What meshes are made with takes a third of a second to import: only for them.
+            from img2pc.meshing import mesh_to_file
+
+            return mesh_to_file(cloud, path, settings.mesh)
+        tell_of_cloud()
+        make_mesh(cloud, path, settings.mesh)
+        return ()
+
     reconstructor = Reconstructor.load(weights, chosen_device(device))
     picture = sys.stdin.buffer if str(job.picture) == "-" else job.picture
-    result = reconstructor(picture, background, mask, points, colour)
-    if as_json:
-        print(write_results(result, job, _mesh_to_file).as_json())
-        return
     to_stdout = job.cloud is None and job.mesh is None
-    if to_stdout:
-        sys.stdout.buffer.write(encode_ply(result.cloud))
-    # The mesh comes last: it takes longest, and may fail.
-    write_results(result, replace(job, mesh=None), _mesh_to_file)
-    if job.cloud is not None:
-        print(f"{job.cloud}\t{len(result.cloud)} points")
-    if job.mesh is not None:
-        make_mesh(result.cloud.arrays(), job.mesh)
+    try:
+        result = reconstructor(picture, settings.background, mask, settings.points, settings.colour)
+        if to_stdout:
+            sys.stdout.buffer.write(encode_ply(result.cloud))
+        outcome = write_results(result, job, write_mesh)
+    except Exception as error:
+        if as_json:
+            print(failure(job, error).as_json())
+        raise
+    if as_json:
+        print(outcome.as_json())
+        return
+    if job.mesh is None:
+        tell_of_cloud()
     for path in (job.preview, job.mask):
         if path is not None and not to_stdout:
             print(path)
-
-
-def _mesh_to_file(cloud: PointArrays, path: Path) -> tuple[str, ...]:
-    # What meshes are made with takes a third of a second to import: only for them.
-    from img2pc.meshing import mesh_to_file
-
-    return mesh_to_file(cloud, path)
 
 
 # --- A folder -------------------------------------------------------------------------------------
