@@ -39,6 +39,12 @@ def single_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def same_random_numbers() -> None:
+    """Whatever ran before in this process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def chair() -> Shape:
     """No symmetry: a back (-Z), one arm (+X), a short leg, a headrest to one side."""

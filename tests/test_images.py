@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -249,15 +250,19 @@ def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-@pytest.mark.parametrize("profile", [b"rubbish", swapped_profile()[:140], swapped_profile()])
+@pytest.mark.parametrize(
+    ("mode", "profile"),
+    [
+        *product(["L", "RGB", "CMYK"], [b"rubbish", swapped_profile()[:140]]),
+        *product(["L", "CMYK"], [swapped_profile()]),
+    ],
+)
 def test_profiles_that_are_broken_or_of_another_colour_space_are_ignored(
     mode: str, profile: bytes, tmp_path: Path
 ) -> None:
     colours = {"L": 77, "RGB": (77, 77, 77), "CMYK": (178, 178, 178, 0)}
     Image.new(mode, (8, 8), colours[mode]).save(tmp_path / "photo.tiff", icc_profile=profile)
-    if (mode, profile) != ("RGB", swapped_profile()):
-        assert read_image(tmp_path / "photo.tiff")[4, 4].tolist() == [77, 77, 77, 255]
+    assert read_image(tmp_path / "photo.tiff")[4, 4].tolist() == [77, 77, 77, 255]
 
 
 def test_cie_lab_is_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from img2pc.reconstruction import Reconstructor
 from . import test_cli
 from .test_cli import Ran, assert_one_line
 
-pytest.importorskip("ray.data", reason="needs img2pc[ray]")
+# Not by importing it, which takes seconds in each process that collects tests.
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs img2pc[ray]")
 img2pc = test_cli.img2pc  # the fixture
 SETTINGS = BatchSettings(points=300, batch_size=1)
 
@@ -45,7 +47,8 @@ def test_outcomes_and_files_are_those_of_threads(
     import ray
 
     real = ray.init
-    monkeypatch.setattr(ray, "init", lambda *given, **more: real(*given, num_cpus=2, **more))
+    few = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
+    monkeypatch.setattr(ray, "init", lambda *given, **more: real(*given, **few, **more))
     monkeypatch.chdir(tmp_path)
 
     def jobs(clouds: str) -> list[Job]:

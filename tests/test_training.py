@@ -24,10 +24,12 @@ from img2pc.errors import BadInputError, WeightsError
 from img2pc.generator import SIZES
 from img2pc.images import network_input
 from img2pc.losses import mask_iou
+from img2pc.training import loop
 from img2pc.training.loop import (
     Progress,
     TrainingSettings,
     _batches_of_shards,
+    _novel_loss,
     _schedule,
     train,
 )
@@ -280,14 +282,15 @@ def test_the_joint_stage_learns_from_novel_views(
 ) -> None:
     novel = replace(SHARD_SETTINGS, novel_views=2, novel_size=16)
     list(write_shards(tmp_path / "data", novel, 2, workers=1))
-    reports: list[Progress] = []
-    settings = replace(SETTINGS, stage="joint", renderer=renderer)
     data = ShardedDataset(tmp_path / "data")
-    joint = train(tmp_path / "joint", data, CONFIG, settings, report=reports.append)
-    alone = train(tmp_path / "alone", data, CONFIG, SETTINGS)
-    assert reports[-1].loss < reports[0].loss
-    ours, theirs = load_weights(joint)[0].state_dict(), load_weights(alone)[0].state_dict()
-    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+    batch, lost = data[list(range(4)), False], []
+    for weight in (0.0, 3.0):
+        settings = replace(SETTINGS, stage="joint", renderer=renderer, novel_weight=weight)
+        generator, _ = load_weights(train(tmp_path / f"{weight}", data, CONFIG, settings))
+        with torch.no_grad():
+            predicted = generator(network_input(batch.pictures()))
+            lost.append(_novel_loss(predicted, batch, settings))
+    assert lost[1] < 0.95 * lost[0]
 
 
 def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None:
@@ -355,6 +358,9 @@ def test_a_resumed_run_remembers_what_it_has_seen_before(shards: Path, tmp_path:
     weights = train(run, second, CONFIG, replace(SETTINGS, steps=30, batch_size=8))
     info = load_weights(weights)[1]
     assert (info.samples, info.data) == (160, (*first.hashes, *second.hashes))
+    assert [row["samples"] for row in log_without_times(run)] == ["80"]
+    train(run, second, CONFIG, replace(SETTINGS, steps=40, batch_size=8))
+    assert [row["samples"] for row in log_without_times(run)] == ["80", "240"]
 
 
 def test_a_resumed_run_learns_at_the_rate_it_is_given(
@@ -416,3 +422,33 @@ def test_orthogonalised_matrices_of_a_stack_are_those_of_each() -> None:
     together = orthogonalised(stack)
     for one, expected in zip(together, map(orthogonalised, stack), strict=True):
         assert_close(one, expected, atol=0.05, rtol=0)
+
+
+def test_a_damaged_checkpoint_is_said(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    checkpoint = run / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(BadInputError, match="is damaged; delete it"):
+        train(run, ShardedDataset(shards), CONFIG, SETTINGS)
+    checkpoint.unlink()
+    (run / "log.csv").write_text("step,seconds\nx,y\n")
+    with pytest.raises(BadInputError, match=r"log\.csv is damaged"):
+        train(run, ShardedDataset(shards), CONFIG, SETTINGS)
+
+
+def test_a_run_folder_that_cannot_be_is_said(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match="cannot write"):
+        train(tmp_path / "file", ShardedDataset(shards), CONFIG, SETTINGS)
+
+
+def test_an_odd_batch_of_live_objects_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="2 pictures each, which 3 a step is no multiple of"):
+        train(tmp_path, SHARD_SETTINGS, CONFIG, replace(SETTINGS, batch_size=3))
+
+
+def test_two_processes_see_an_epoch_once() -> None:
+    plans = [iter(loop._Plan(24, SETTINGS, 0, rank, 2)) for rank in (0, 1)]
+    seen = [item for _ in range(3) for plan in plans for item in next(plan)[0]]
+    assert sorted(seen) == list(range(24))

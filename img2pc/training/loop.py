@@ -37,7 +37,7 @@ from img2pc.data.dataset import (
     check_sizes,
 )
 from img2pc.errors import BadInputError, WeightsError
-from img2pc.files import written_atomically
+from img2pc.files import write_errors, written_atomically
 from img2pc.fusion import points_from_views
 from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
@@ -148,7 +148,8 @@ def train(
         _keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # all batches have one size
     fabric.seed_everything(settings.seed, verbose=False)
-    run_folder.mkdir(parents=True, exist_ok=True)
+    with write_errors(run_folder):
+        run_folder.mkdir(parents=True, exist_ok=True)
     weights_path = run_folder / "weights.safetensors"
 
     generator, before = _initial(config, initial_weights)
@@ -156,17 +157,15 @@ def train(
     average = copy.deepcopy(generator).to(fabric.device)
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
     step, seconds, before = _resume(run_folder, fabric, generator, average, optimisers, before)
-    first_step = step
+    samples = before.samples
     if settings.compiled:
         _compile(generator, model, settings.batch_size, fabric)
 
     batches = _batches(data, settings, step, fabric)
-    samples_a_step = settings.batch_size * fabric.world_size
 
     def save() -> None:
         if not fabric.is_global_zero:
             return
-        samples = before.samples + (step - first_step) * samples_a_step
         hashes = tuple(dict.fromkeys((*before.data, *_hashes(data, settings))))
         info = WeightsInfo(config, hashes, samples)
         state = {
@@ -184,9 +183,11 @@ def train(
         save_weights(weights_path, average, info)
 
     saved = logged = time.monotonic()
-    logged_step = step
+    logged_samples = samples
     log_path = run_folder / "log.csv" if fabric.is_global_zero else Path(os.devnull)
-    with _StopRequests() as stop, log_path.open("a", newline="") as log_file:
+    with write_errors(log_path):
+        log_file = log_path.open("a", newline="")
+    with _StopRequests() as stop, log_file:
         log = csv.writer(log_file)
         if log_file.tell() == 0:
             log.writerow(LOG_COLUMNS)
@@ -222,15 +223,16 @@ def train(
                 optimiser.zero_grad()
             _update_average(average, generator, step, settings.average_decay)
             step += 1
+            samples += len(pictures) * fabric.world_size
             seconds += time.monotonic() - begin
 
             if step % 20 == 0:
                 now = time.monotonic()
-                rate = (step - logged_step) * samples_a_step / (now - logged)
-                logged, logged_step = now, step
+                rate = (samples - logged_samples) / (now - logged)
+                logged, logged_samples = now, samples
                 iou = mask_iou(predicted, true).mean().item()
                 values = [losses.total.item(), losses.mask.item(), losses.coordinates.item(), iou]
-                row = [step, round(seconds, 1), step * samples_a_step]
+                row = [step, round(seconds, 1), samples]
                 log.writerow([*row, *(f"{value:.5f}" for value in values), f"{rate:.1f}"])
                 log_file.flush()
                 if fabric.is_global_zero:
@@ -393,7 +395,12 @@ def _resume(
     path = run_folder / "checkpoint.pt"
     if not path.exists():
         return _resume_from_weights(run_folder, generator, average, initial)
-    state = torch.load(path, map_location=fabric.device, weights_only=True)
+    try:
+        state = torch.load(path, map_location=fabric.device, weights_only=True)
+    except Exception as error:  # zip, pickle and PyTorch raise what they like
+        raise BadInputError(
+            f"{path} is damaged; delete it to go on from the weights beside it"
+        ) from error
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
     if "samples" not in state:
@@ -420,7 +427,7 @@ def _resume_from_weights(
     weights, log = run_folder / "weights.safetensors", run_folder / "log.csv"
     if not (weights.exists() and log.exists()):
         return 0, 0.0, initial
-    with log.open(newline="") as file:
+    with log.open(newline="", errors="replace") as file:
         rows = list(csv.DictReader(file))
     saved, info = load_weights(weights)
     if info.config != generator.config:
@@ -429,8 +436,12 @@ def _resume_from_weights(
         )
     for each in (generator, average):
         each.load_state_dict(saved.state_dict())
-    step, seconds = (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
-    return step, seconds, info
+    if not rows:
+        return 0, 0.0, info
+    try:
+        return int(rows[-1]["step"]), float(rows[-1]["seconds"]), info
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(f"{log} is damaged; choose another folder") from error
 
 
 def _batches(
@@ -445,7 +456,12 @@ def _batches(
     if isinstance(data, ShardedDataset):
         data.pinned = pinned
         return _batches_of_shards(data, settings, first_step, rank, ranks)
-    objects = max(1, settings.batch_size // data.pictures_per_object)
+    objects, rest = divmod(settings.batch_size, data.pictures_per_object)
+    if rest:
+        raise BadInputError(
+            f"objects drawn live have {data.pictures_per_object} pictures each, which "
+            f"{settings.batch_size} a step is no multiple of"
+        )
     live = LiveDataset(data, objects, first_step, rank, ranks)
     return iter(
         torch.utils.data.DataLoader(
