@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -112,9 +113,17 @@ def _save(path: Path, arrays: dict[str, ndarray]) -> None:
     np.savez(path, **cast(dict[str, Any], arrays))
 
 
-def _poisson(request: dict[str, ndarray]) -> dict[str, ndarray]:
+def _open3d() -> Any:
+    """Open3D without what draws and what learns, whose imports take two of its three seconds."""
+    for name in ("open3d.visualization", "open3d.ml"):
+        sys.modules.setdefault(name, ModuleType(name))
     import open3d
 
+    return open3d
+
+
+def _poisson(request: dict[str, ndarray]) -> dict[str, ndarray]:
+    open3d = _open3d()
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(request["points"]))
     cloud.normals = open3d.utility.Vector3dVector(request["normals"])
     surface, _ = open3d.geometry.TriangleMesh.create_from_point_cloud_poisson(
@@ -125,8 +134,7 @@ def _poisson(request: dict[str, ndarray]) -> dict[str, ndarray]:
 
 
 def _decimate(request: dict[str, ndarray]) -> dict[str, ndarray]:
-    import open3d
-
+    open3d = _open3d()
     surface = open3d.geometry.TriangleMesh(
         open3d.utility.Vector3dVector(request["vertices"]),
         open3d.utility.Vector3iVector(request["faces"].astype(np.int32)),
@@ -136,8 +144,7 @@ def _decimate(request: dict[str, ndarray]) -> dict[str, ndarray]:
 
 
 def _read(request: dict[str, ndarray]) -> dict[str, ndarray]:
-    import open3d
-
+    open3d = _open3d()
     cloud = open3d.io.read_point_cloud(str(request["path"]), remove_nan_points=True)
     answer = {"points": np.asarray(cloud.points)}
     if cloud.has_normals():
