@@ -84,7 +84,11 @@ class OrthographicCameras:
 
 @dataclass(frozen=True)
 class PerspectiveCamera:
-    """A pinhole camera and the square window of its image plane (tangents) that is kept."""
+    """A pinhole camera and the square window of its image plane (tangents) that is kept.
+
+    Attributes:
+        object_from_camera: rotation alone; its columns are the camera's right, down and forward.
+    """
 
     centre: Float[ndarray, "3"]
     object_from_camera: Float[ndarray, "3 3"]

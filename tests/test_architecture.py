@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from .conftest import ROOT
 
@@ -32,6 +36,25 @@ def modules_after(code: str, *arguments: str) -> set[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     return set(ran.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        path.relative_to(ROOT)
+        for folder in ("tests/benchmarks", "weights", "examples")
+        for path in sorted((ROOT / folder).glob("*.py"))
+    ],
+    ids=str,
+)
+def test_what_scripts_import_of_us_is_there(script: Path) -> None:
+    """README and the card tell people to run them; no other test does."""
+    for node in ast.walk(ast.parse((ROOT / script).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "img2pc":
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                inside = f"{node.module}.{name.name}"
+                assert hasattr(module, name.name) or importlib.util.find_spec(inside), inside
 
 
 def test_imports_point_one_way() -> None:

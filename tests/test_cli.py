@@ -20,8 +20,11 @@ from PIL import Image
 from img2pc.checkpoints import load_weights
 from img2pc.cli import main
 from img2pc.cloud_files import read_cloud
+from img2pc.data import dataset
 from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.data.shapes import Shape
+from img2pc.generator import SIZES
+from img2pc.training import loop
 
 from .conftest import ROOT
 
@@ -423,6 +426,83 @@ def test_a_gpu_that_is_not_there(img2pc, chair_picture: Path, shards: Path, tmp_
         assert (ran.code, ran.out) == (3, "")
         assert ran.err == "img2pc: no CUDA device is available; use cpu\n"
     assert list(tmp_path.iterdir()) == []
+
+
+class Reached(Exception):
+    """Ends a command where its work would begin."""
+
+
+def test_each_option_of_data_is_its_setting(
+    img2pc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[object] = []
+
+    def write(*arguments: object) -> None:
+        chosen.extend(arguments[:4])
+        raise Reached
+
+    monkeypatch.setattr(dataset, "write_shards", write)
+    img2pc(
+        *("data", tmp_path / "out", "--objects", 11, "--pictures", 3, "--seed", 5),
+        *("--family", "mug", "--family", "lamp", "--meshes", tmp_path, "--split", "test"),
+        *("--mesh-share", 0.25, "--size", 64, "--novel-views", 4, "--surface-points", 99),
+        *("--workers", 7),
+    )
+    settings = DataSettings(
+        seed=5,
+        pictures_per_object=3,
+        picture_size=64,
+        view_size=64,
+        families=("mug", "lamp"),
+        mesh_folder=str(tmp_path.resolve()),
+        mesh_split="test",
+        mesh_share=0.25,
+        surface_points=99,
+        novel_views=4,
+        novel_size=32,
+    )
+    assert chosen == [tmp_path / "out", settings, 11, 7]
+
+
+def test_each_option_of_train_is_its_setting(
+    img2pc, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[object] = []
+
+    def run(*arguments: object) -> None:
+        chosen.extend(arguments)
+        raise Reached
+
+    monkeypatch.setattr(loop, "train", run)
+    start = tmp_path / "start.safetensors"
+    img2pc(
+        *("train", tmp_path / "run", "--data", shards, "--size", "tiny", "--minutes", 1.5),
+        *("--batch-size", 3, "--learning-rate", 0.1, "--muon-learning-rate", 0.2, "--seed", 4),
+        *("--workers", 5, "--initial-weights", start, "--stage", "joint"),
+        *("--renderer", "faithful", "--completeness-weight", 0.3, "--augmentation-share", 0.4),
+        *("--accelerator", "cpu", "--devices", 6, "--precision", "32-true"),
+        *("--checkpoint-minutes", 7, "--compile", "--rescan-minutes", 8),
+    )
+    settings = loop.TrainingSettings(
+        minutes=1.5,
+        batch_size=3,
+        learning_rate=0.1,
+        muon_learning_rate=0.2,
+        seed=4,
+        workers=5,
+        stage="joint",
+        renderer="faithful",
+        completeness_weight=0.3,
+        augmentation_share=0.4,
+        accelerator="cpu",
+        devices=6,
+        precision="32-true",
+        checkpoint_minutes=7.0,
+        compiled=True,
+        rescan_minutes=8.0,
+    )
+    assert (chosen[0], *chosen[2:5]) == (tmp_path / "run", SIZES["tiny"], settings, start)
+    assert isinstance(chosen[1], ShardedDataset)
 
 
 def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:

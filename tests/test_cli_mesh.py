@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,26 +159,39 @@ def test_heights_have_units(
 
 
 @pytest.mark.parametrize(
-    ("options", "smooth", "bridge"),
-    [((), True, True), (("--no-smooth",), False, True), (("--no-bridge",), True, False)],
+    ("options", "changed"),
+    [
+        ((), {}),
+        (("--no-smooth",), {"smooth": False}),
+        (("--no-bridge",), {"bridge": False}),
+        (("--no-foot",), {"foot": False}),
+        (("--best-effort",), {"best_effort": True}),
+        (
+            ("--size", "1", "--base", "2", "--min-thickness", "3", "--tolerance", "4"),
+            {"size_mm": 1.0, "base_mm": 2.0, "min_thickness_mm": 3.0, "tolerance_mm": 4.0},
+        ),
+        (
+            ("--depth", "6", "--faces", "77", "--up", "z", "--height", "5"),
+            {"depth": 6, "faces": 77, "up": "z", "height_mm": 5.0},
+        ),
+    ],
 )
-def test_smoothing_and_bridging_can_be_left_out(
+def test_each_option_is_its_setting(
     img2pc: Run,
     options: tuple[str, ...],
-    smooth: bool,
-    bridge: bool,
+    changed: dict[str, object],
     cloud: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chosen: list[tuple[bool, bool]] = []
+    chosen: list[meshing.MeshSettings] = []
 
     def solid(cloud: PointArrays, settings: meshing.MeshSettings) -> None:
-        chosen.append((settings.smooth, settings.bridge))
+        chosen.append(settings)
         raise Reached
 
     monkeypatch.setattr(meshing, "solid_from_cloud", solid)
     img2pc("mesh", cloud, *options)
-    assert chosen == [(smooth, bridge)]
+    assert chosen == [replace(meshing.MeshSettings(), **changed)]
 
 
 def test_the_height_is_that_of_the_file(img2pc: Run, cloud: Path) -> None:
@@ -260,19 +274,6 @@ def test_from_a_picture_straight_to_a_solid(
     write_ply(tmp_path / "cloud.ply", chair_cloud)
     assert img2pc("mesh", tmp_path / "cloud.ply").code == 0
     assert (tmp_path / "cloud.stl").read_bytes() == solid.read_bytes()
-
-
-def test_a_solid_of_untrained_weights_is_printable_or_refused(
-    img2pc: Run, chair_picture: Path, tiny_weights: Path, tmp_path: Path
-) -> None:
-    solid = tmp_path / "chair.glb"
-    ran = img2pc("reconstruct", chair_picture, "-o", solid, "--weights", tiny_weights)
-    assert ran.code in (0, 3, 5)
-    assert list(tmp_path.iterdir()) == ([] if ran.code else [solid])
-    if ran.code:
-        assert_one_line(ran.err)
-    else:
-        assert img2pc("check", solid).code == 0
 
 
 # --- check ----------------------------------------------------------------------------------------

@@ -137,17 +137,7 @@ def with_flipped_normals(cloud: PointCloud) -> PointArrays:
     return replace(cloud.arrays(), normals=-cloud.normals.double().numpy())
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        PointCloud.arrays,
-        noisy,
-        with_outliers,
-        one_view_missing,
-        without_normals,
-        with_flipped_normals,
-    ],
-)
+@pytest.mark.parametrize("spoil", [noisy, with_outliers, one_view_missing, without_normals])
 @pytest.mark.parametrize("name", [*SHAPES, "chair"])
 def test_fused_clouds_become_printable(
     name: str,
@@ -163,9 +153,11 @@ def test_fused_clouds_become_printable(
 
 @pytest.mark.parametrize("name", [*SHAPES, "chair"])
 def test_clean_clouds_keep_their_shape(
-    name: str, clouds: dict[str, PointCloud], chair: Shape
+    name: str, clouds: dict[str, PointCloud], chair: Shape, tmp_path: Path
 ) -> None:
     solid = solid_from_cloud(clouds[name].arrays(), MeshSettings(foot=False))
+    assert write_mesh(tmp_path / "solid.stl", solid).printable
+    judge(tmp_path / "solid.stl")
     assert between(solid.mesh, {**SHAPES, "chair": chair}[name]) < 0.01
 
 

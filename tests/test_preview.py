@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from PIL import Image
 
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError
 from img2pc.foreground import Foreground
+from img2pc.mesh_files import TriangleMesh
 from img2pc.pointclouds import PointCloud
-from img2pc.preview import draw_cloud, write_preview
+from img2pc.preview import draw_cloud, write_mesh_preview, write_preview
 
 CLAY, SHADOW = [214, 190, 160], [53, 47, 40]
 # The direction of the light for a camera at +Z: full brightness where a normal points there.
@@ -136,3 +138,18 @@ def test_a_wide_picture_is_shown_whole(tmp_path: Path) -> None:
 def test_a_preview_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="cannot write"):
         write_preview(tmp_path / "missing" / "preview.png", picture("alpha"), one_point())
+
+
+def test_a_mesh_is_shown_upright_and_from_its_front(tmp_path: Path) -> None:
+    """+Z up, seen a little from the left of -Y: red above, green to the right."""
+    ball = trimesh.creation.icosphere(3, 50.0)
+    above, right = ball.vertices[:, 2] > 20, ball.vertices[:, 0] > 30
+    colours = np.where(above[:, None], [255, 0, 0], np.where(right[:, None], [0, 255, 0], 255))
+    mesh = TriangleMesh(ball.vertices, ball.faces, colours.astype(np.uint8))
+    write_mesh_preview(tmp_path / "preview.png", mesh, size=96)
+    front = np.asarray(Image.open(tmp_path / "preview.png"))[:, :96].astype(int)
+    red = centre_of_ink(255 - (front[..., :1] - front[..., 1:]).clip(0, 255))
+    green = centre_of_ink(255 - (front[..., 1:2] - front[..., ::2]).clip(0, 255))
+    assert red[0] < 36
+    assert abs(red[1] - 48) < 12
+    assert green[1] > 55

@@ -33,6 +33,7 @@ from img2pc.reconstruction import Reconstructor
 
 from . import test_cli
 from .conftest import ROOT
+from .in_a_process import mesh_or_worse
 from .test_cli import Ran, assert_one_line, img2pc_process
 
 img2pc = test_cli.img2pc  # the fixture
@@ -227,6 +228,42 @@ def test_every_file_is_named(img2pc: Run, chair_picture: Path, tmp_path: Path, m
         assert ran.code == 0, ran.err
         named = [line.split("\t")[0] for line in ran.out.splitlines()]
         assert sorted(named) == sorted(map(str, (out, preview, mask)))
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_cloud_and_its_solid_or_neither_an_older_one(
+    as_json: bool,
+    img2pc: Run,
+    chair_picture: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A solid that fails leaves no older one beside the new cloud; alone, it leaves the older."""
+    import img2pc.cli.pictures as command
+
+    monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
+    monkeypatch.setattr(command, "make_mesh", mesh_or_worse)
+    told = ("--json",) if as_json else ()
+
+    def reconstruct(out: str, *options: str) -> Ran:
+        files = (chair_picture, "-o", tmp_path / out, "--weights", tiny_weights)
+        return img2pc("reconstruct", *files, *options, *told)
+
+    made = reconstruct("fine.ply", "--mesh", "stl", "--points", "9")
+    assert made.code == 0, made.err
+    assert vertex_count(tmp_path / "fine.ply") == 9
+    assert int((tmp_path / "fine.stl").read_text().split()[0]) > 1000  # of all points
+    for name in ("refuse.stl", "refuse.glb"):
+        (tmp_path / name).write_text("older")
+    for ran in (reconstruct("refuse.ply", "--mesh", "stl"), reconstruct("refuse.glb")):
+        assert ran.code == 5
+        assert_one_line(ran.err)
+        if as_json:
+            failed = json.loads(ran.out)
+            assert (failed["status"], failed["error"]) == ("failed", "two bodies")
+    assert not (tmp_path / "refuse.stl").exists()
+    assert (tmp_path / "refuse.glb").read_text() == "older"
 
 
 def test_a_mask_chooses_the_object(
