@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,19 +87,46 @@ def read_mesh(path: Path) -> TriangleMesh:
         raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
     if not is_file(path):
         raise BadInputError(f"{path} is not a file")
-    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it logs what it then raises
-    try:
-        scene: Any = trimesh.load_scene(path, process=False)
-        loaded = scene.dump()
-        unit = trimesh.units.unit_conversion(scene.units, "mm") if suffix == ".3mf" else 1.0
-        pieces = [piece for piece in loaded if isinstance(piece, trimesh.Trimesh)]
-        pieces = [piece for piece in pieces if len(piece.faces)]
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
+    scene, pieces = read_pieces(path)
     if not pieces:
         raise BadInputError(
             f"{path} holds no triangles; if it is a point cloud, `img2pc mesh` makes a solid of it"
         )
+    vertices, faces = joined(pieces)
+    if not np.isfinite(vertices).all():
+        raise BadInputError(f"{path} holds coordinates that are not finite")
+    if suffix == ".3mf":
+        vertices = vertices * trimesh.units.unit_conversion(scene.units, "mm")
+    if suffix in _METRE_SUFFIXES:
+        vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
+    _, first, index = np.unique(
+        vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
+    )
+    return TriangleMesh(vertices[first], index.reshape(-1)[faces])
+
+
+def read_pieces(path: Path) -> tuple[Any, list[Any]]:
+    """The trimesh.Scene of a mesh file, and copies of its meshes of triangles moved into place.
+
+    Raises:
+        BadInputError: the file is unreadable.
+    """
+    import trimesh
+
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it logs what it then raises
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scene: Any = trimesh.load_scene(path, process=False)
+            pieces = [piece for piece in scene.dump() if isinstance(piece, trimesh.Trimesh)]
+            return scene, [piece for piece in pieces if len(piece.faces)]
+    except Exception as error:  # trimesh raises whatever its parsers raise
+        raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
+
+
+def joined(pieces: list[Any]) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
+    """Vertices and faces of several trimesh.Trimesh as of one, face after face; vertices of no face
+    are left out."""
     offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
     vertices = np.concatenate([np.asarray(piece.vertices, dtype=np.float64) for piece in pieces])
     faces = np.concatenate(
@@ -107,17 +135,8 @@ def read_mesh(path: Path) -> TriangleMesh:
             for piece, offset in zip(pieces, offsets, strict=False)
         ]
     )
-    if not np.isfinite(vertices).all():
-        raise BadInputError(f"{path} holds coordinates that are not finite")
-    vertices = vertices * unit
-    if suffix in _METRE_SUFFIXES:
-        vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
-    used, faces = np.unique(faces, return_inverse=True)
-    vertices, faces = vertices[used], faces.reshape(-1, 3)
-    _, first, index = np.unique(
-        vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
-    )
-    return TriangleMesh(vertices[first], index.reshape(-1)[faces])
+    used, index = np.unique(faces, return_inverse=True)
+    return vertices[used], index.reshape(-1, 3)
 
 
 def _same_every_time(archive: bytes) -> bytes:

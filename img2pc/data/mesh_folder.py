@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
 from img2pc.errors import BadInputError
 from img2pc.files import is_file, is_folder
+from img2pc.mesh_files import joined, read_pieces
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 _MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
@@ -144,38 +144,16 @@ def load_mesh(mesh: MeshFile) -> Shape:
 def _read_mesh(mesh: MeshFile) -> Shape:
     if mesh.pack is not None:
         return read_packed(mesh.pack, mesh.path.as_posix(), mesh.category)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded = trimesh.load_scene(mesh.path, process=False)
-            pieces = [piece for piece in loaded.dump() if isinstance(piece, trimesh.Trimesh)]
-            is_gltf = mesh.path.suffix.lower() in (".glb", ".gltf")
-            # Of the original, for `dump` forgets colours of vertices beside a material.
-            originals = [loaded.geometry[piece.metadata["name"]] for piece in pieces]
-            colours = [_face_colours(original, is_gltf) for original in originals]
-    except Exception as error:  # trimesh raises whatever its parsers raise
-        raise BadInputError(f"cannot read mesh {mesh.path}: {error}") from error
-    pieces_and_colours = [
-        (piece, colour) for piece, colour in zip(pieces, colours, strict=True) if len(piece.faces)
-    ]
-    if not pieces_and_colours:
+    scene, pieces = read_pieces(mesh.path)
+    if not pieces:
         raise BadInputError(f"{mesh.path} has no surface")
-    offsets = np.cumsum([0, *(len(piece.vertices) for piece, _ in pieces_and_colours)])
-    vertices = np.concatenate([np.asarray(piece.vertices) for piece, _ in pieces_and_colours])
-    faces = np.concatenate(
-        [
-            np.asarray(piece.faces) + offset
-            for (piece, _), offset in zip(pieces_and_colours, offsets, strict=False)
-        ]
-    )
-    # Corners of no face would count for the bounding box.
-    used, index = np.unique(faces, return_inverse=True)
-    vertices, faces = vertices[used], index.reshape(-1, 3)
+    vertices, faces = joined(pieces)
+    # Vertices of no face would count for the bounding box; `joined` has none.
     if not np.isfinite(vertices).all() or np.ptp(vertices, axis=0).max() <= 0:
         raise BadInputError(f"{mesh.path} has no finite extent")
     # Files split vertices at seams; joined again, curved surfaces can be shaded smoothly.
     vertices, index = np.unique(normalised(vertices).round(7), axis=0, return_inverse=True)
-    slots = [np.full(len(piece.faces), i) for i, (piece, _) in enumerate(pieces_and_colours)]
+    slots = [np.full(len(piece.faces), i) for i, piece in enumerate(pieces)]
     materials = tuple(_MATERIALS[i % len(_MATERIALS)] for i in range(len(slots)))
     return Shape(
         mesh.category,
@@ -183,21 +161,25 @@ def _read_mesh(mesh: MeshFile) -> Shape:
         index.reshape(-1)[faces],
         np.concatenate(slots),
         materials,
-        _all_colours(pieces_and_colours),
+        _colours(mesh.path, scene, pieces),
     )
 
 
-def _all_colours(
-    pieces: list[tuple[trimesh.Trimesh, Float[ndarray, "_ 3"] | None]],
-) -> Float[ndarray, "face 3"] | None:
+def _colours(path: Path, scene: Any, pieces: list[Any]) -> Float[ndarray, "face 3"] | None:
     """None if no piece has colours; one that has none among others that have is grey."""
-    if all(colour is None for _, colour in pieces):
+    is_gltf = path.suffix.lower() in (".glb", ".gltf")
+    # Of the originals: copies forget colours of vertices beside a material.
+    originals = [scene.geometry[piece.metadata["name"]] for piece in pieces]
+    try:
+        colours = [_face_colours(original, is_gltf) for original in originals]
+    except Exception as error:  # trimesh raises whatever it likes
+        raise BadInputError(f"cannot read the colours of {path}: {error}") from error
+    if all(each is None for each in colours):
         return None
-    grey = [np.full((len(piece.faces), 3), 0.4) for piece, _ in pieces]
     return np.concatenate(
         [
-            other if colour is None else colour
-            for (_, colour), other in zip(pieces, grey, strict=True)
+            np.full((len(piece.faces), 3), 0.4) if each is None else each
+            for piece, each in zip(pieces, colours, strict=True)
         ]
     )
 
