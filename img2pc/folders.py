@@ -6,6 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,11 @@ class Targets:
     """Where results go: folders that mirror the folder of pictures.
 
     Attributes:
-        clouds: PLY files; meshes lie beside them.
+        clouds: PLY files; meshes lie beside them. None: beside their pictures.
         mesh_suffix: of the meshes, if any are wanted; not .ply.
     """
 
-    clouds: Path
+    clouds: Path | None
     mesh_suffix: str | None = None
     previews: Path | None = None
     masks: Path | None = None
@@ -93,7 +94,8 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
         BadInputError: the folder cannot be read or holds no picture, or previews or masks would lie
             among the pictures.
     """
-    if any(each.resolve() == folder.resolve() for each in targets.folders[1:]):
+    drawn = [each for each in (targets.previews, targets.masks) if each is not None]
+    if any(each.resolve() == folder.resolve() for each in drawn):
         raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
     pictures, unreadable = _pictures(folder, {each.resolve() for each in targets.folders})
     if not pictures and not unreadable:
@@ -107,6 +109,31 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
         for picture in pictures[number - 1 :: count]
     )
     return Listing(jobs, tuple(unreadable))
+
+
+def jobs_of_pictures(
+    pictures: Sequence[Path], targets: Targets, shard: tuple[int, int] = (1, 1)
+) -> Listing:
+    """The work of pictures named one by one, as if each lay in a folder of its own.
+
+    Raises:
+        BadInputError: two of the same name would become one file.
+    """
+    pictures = sorted(dict.fromkeys(pictures))
+    mirrored = any(targets.folders)
+    places = [picture.name if mirrored else str(picture) for picture in pictures]
+    whole = Counter(map(_on_any_disk, places))
+    for picture, place in zip(pictures, places, strict=True):
+        if whole[_on_any_disk(place)] > 1:
+            raise BadInputError(f"{picture} is not the only one of its name; name their folder")
+    taken = Counter(_on_any_disk(Path(place).with_suffix("")) for place in places)
+    taken.update(whole)
+    number, count = shard
+    jobs = [
+        _job(picture.parent, picture, targets, taken[_on_any_disk(Path(place).with_suffix(""))] > 1)
+        for picture, place in zip(pictures, places, strict=True)
+    ]
+    return Listing(tuple(jobs[number - 1 :: count]), ())
 
 
 def _pictures(folder: Path, targets: set[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -151,7 +178,7 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _on_any_disk(path: Path) -> str:
+def _on_any_disk(path: Path | str) -> str:
     """What must differ for two files to be two on any file system."""
     return unicodedata.normalize("NFC", str(path)).casefold()
 
@@ -163,10 +190,11 @@ def _job(folder: Path, picture: Path, targets: Targets, keeps_suffix: bool) -> J
     def beside(root: Path | None, ending: str | None) -> Path | None:
         return None if root is None or ending is None else root / relative.parent / (stem + ending)
 
+    clouds = targets.clouds or folder
     return Job(
         picture,
-        targets.clouds / relative.parent / f"{stem}.ply",
-        beside(targets.clouds, targets.mesh_suffix),
+        clouds / relative.parent / f"{stem}.ply",
+        beside(clouds, targets.mesh_suffix),
         beside(targets.previews, "_preview.png"),
         beside(targets.masks, "_mask.png"),
     )

@@ -156,6 +156,30 @@ def test_what_we_drew_among_the_pictures_is_none(
     assert files_in(clouds) == THREE
 
 
+def test_pictures_named_one_by_one(
+    img2pc: Run, photos: Path, clouds: Path, tiny_weights: Path
+) -> None:
+    """What a shell makes of *.jpg; one that is missing, and one named twice."""
+    pictures = [photos / name for name in ("deep/c.png", "a.png", "missing.jpg", "a.png")]
+    options = ("--weights", tiny_weights, "--points", 50)
+    ran = img2pc("reconstruct", *pictures, "-o", clouds, *options, "--json")
+    assert ran.code == 6
+    assert statuses(ran) == {"a.png": "done", "c.png": "done", "missing.jpg": "failed"}
+    assert files_in(clouds) == ["a.ply", "c.ply", "failures.jsonl"]
+    again = img2pc("reconstruct", *pictures, "-o", clouds, *options, "--json")
+    assert statuses(again) == {"a.png": "skipped", "c.png": "skipped", "missing.jpg": "failed"}
+    ran = img2pc("reconstruct", *pictures[:2], *options)  # beside their pictures
+    assert ran.code == 0, ran.err
+    assert files_in(photos) == ["a.ply", "a.png", "b.PNG", "deep/c.ply", "deep/c.png"]
+
+
+def test_pictures_and_folders_do_not_mix(img2pc: Run, photos: Path, clouds: Path) -> None:
+    for other in (photos, "-"):
+        ran = img2pc("reconstruct", photos / "a.png", other, "-o", clouds)
+        assert ran.code == 2
+    assert not clouds.exists()
+
+
 @pytest.mark.parametrize("size", ["1", "2", "100"])
 def test_any_batch_size_does_all(reconstruct: Run, clouds: Path, size: str) -> None:
     assert reconstruct("--batch-size", size).code == 0
@@ -611,7 +635,7 @@ def test_options_of_folders_are_not_for_one_picture(
 ) -> None:
     ran = img2pc("reconstruct", chair_picture, *options)
     assert (ran.code, ran.out) == (2, "")
-    assert "are for folders" in ran.err
+    assert "are for many pictures" in " ".join(ran.err.replace("│", " ").split())
 
 
 # --- What is seen ---------------------------------------------------------------------------------

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from img2pc.errors import BadInputError
-from img2pc.folders import PICTURE_FORMATS, Job, Listing, Targets, list_jobs
+from img2pc.folders import (
+    PICTURE_FORMATS,
+    Job,
+    Listing,
+    Targets,
+    jobs_of_pictures,
+    list_jobs,
+)
 
 SECOND = 10**9
 
@@ -326,3 +333,26 @@ def test_listing_needs_no_heavy_library() -> None:
     code = "import img2pc.folders, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False False\n"
+
+
+def test_pictures_named_one_by_one_become_files_of_one_folder() -> None:
+    pictures = [Path("x/b.png"), Path("y/deep/a.jpg"), Path("a.png")]
+    jobs = jobs_of_pictures(pictures, Targets(Path("out"), ".stl", masks=Path("cut"))).jobs
+    assert [(job.picture, job.cloud, job.mask) for job in jobs] == [
+        (Path("a.png"), Path("out/a.png.ply"), Path("cut/a.png_mask.png")),
+        (Path("x/b.png"), Path("out/b.ply"), Path("cut/b_mask.png")),
+        (Path("y/deep/a.jpg"), Path("out/a.jpg.ply"), Path("cut/a.jpg_mask.png")),
+    ]
+    assert jobs[1].mesh == Path("out/b.stl")
+    parts = [jobs_of_pictures(pictures, Targets(Path("out")), (part, 2)).jobs for part in (1, 2)]
+    assert [len(part) for part in parts] == [2, 1]
+
+
+def test_pictures_named_one_by_one_lie_beside_their_clouds() -> None:
+    """Of two folders, names may be alike."""
+    pictures = [Path("x/a.png"), Path("y/a.png")]
+    jobs = jobs_of_pictures(pictures, Targets(None)).jobs
+    assert [job.cloud for job in jobs] == [Path("x/a.ply"), Path("y/a.ply")]
+    for targets in (Targets(Path("out")), Targets(None, previews=Path("seen"))):
+        with pytest.raises(BadInputError, match="not the only one of its name"):
+            jobs_of_pictures(pictures, targets)

@@ -54,9 +54,10 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure on pictures whose shape is known; distances ×100 of the bounding-box diagonal.
+    """Measure on pictures whose shape is known.
 
-    Cases that cannot be read are said on stderr and left out; then the exit code is 6.
+    Distances are ×100 of the bounding-box diagonal. Cases that cannot be read
+    are said on stderr and left out; then the exit code is 6.
     """
     from img2pc.evaluation import GENERATOR, as_record, generator_method, list_cases, summarise
     from img2pc.evaluation import evaluate as run

@@ -107,10 +107,10 @@ def mesh(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a closed solid of a point cloud: one body, in millimetres, flat on the bed.
+    """Make a closed solid of a point cloud: one body, in mm, flat on the bed.
 
-    Lengths are millimetres unless they say cm, m or in. STL, OBJ and 3MF are in millimetres with +Z
-    up, PLY and GLB in metres with +Y up.
+    Lengths are millimetres unless they say cm, m or in. STL, OBJ and 3MF are
+    in millimetres with +Z up, PLY and GLB in metres with +Y up.
     """
     from img2pc.cloud_files import read_cloud
     from img2pc.meshing import MeshSettings
@@ -174,8 +174,8 @@ def check(
 ) -> None:
     """Say whether a slicer takes a mesh without repair; exit code 5 if not.
 
-    STL and OBJ are read as millimetres with +Z up, PLY and GLB as metres with +Y up, 3MF by its own
-    unit.
+    STL and OBJ are read as millimetres with +Z up, PLY and GLB as metres with
+    +Y up, 3MF by its own unit.
     """
     from img2pc.mesh_files import read_mesh
     from img2pc.printability import inspect_mesh

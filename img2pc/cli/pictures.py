@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def reconstruct(
-    image: Annotated[
-        Path, typer.Argument(metavar="PICTURE", help="A picture, a folder of them, or - (stdin).")
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="PICTURE", help="Pictures, a folder of them, or - (stdin)."),
     ],
     output: Annotated[
         Optional[Path],  # noqa: UP045
@@ -52,7 +53,7 @@ def reconstruct(
             "-o",
             "--output",
             help="Point cloud (.ply, or - for stdout), or straight to a solid (.stl .obj .glb "
-            ".3mf); for a folder, a folder. Default: clouds beside their pictures.",
+            ".3mf); for many pictures, a folder. Default: clouds beside their pictures.",
         ),
     ] = None,
     mesh: Annotated[
@@ -74,12 +75,12 @@ def reconstruct(
     preview: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="PNG of picture, mask and the cloud from four sides; for a folder, a folder."
+            help="PNG of picture, mask and the cloud from four sides; for many, a folder."
         ),
     ] = None,
     save_mask: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="PNG of what was taken for the object; for a folder, a folder."),
+        typer.Option(help="PNG of what was taken for the object; for many, a folder."),
     ] = None,
     mask: Annotated[
         Optional[Path],  # noqa: UP045
@@ -100,16 +101,16 @@ def reconstruct(
         bool, typer.Option(help="Points take the picture's colours; a guess where it shows none.")
     ] = True,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Of a folder: redo what is done.")
+        bool, typer.Option("--overwrite", help="Of many: redo what is done.")
     ] = False,
     batch_size: Annotated[
-        str, typer.Option(metavar="auto|N", help="Of a folder: pictures generated at once.")
+        str, typer.Option(metavar="auto|N", help="Of many: generated at once.")
     ] = "auto",
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Of a folder: only the Ith of N parts.")
+        str, typer.Option(metavar="I/N", help="Of many: only the Ith of N parts.")
     ] = "1/1",
     ray: Annotated[
-        bool, typer.Option("--ray", help="Of a folder: with Ray Data, on this machine.")
+        bool, typer.Option("--ray", help="Of many: with Ray Data, on this machine.")
     ] = False,
     ray_address: Annotated[
         Optional[str],  # noqa: UP045
@@ -123,21 +124,25 @@ def reconstruct(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make a point cloud (+Y up, with normals) of a picture's object, or of each of a folder's.
+    """Make a point cloud (+Y up, with normals) of each picture's object.
 
-    A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. A picture whose results are all
-    there, and newer, is skipped, so the same command goes on where it was interrupted.
+    A folder's results mirror it: chairs/a.jpg becomes chairs/a.ply. Of many
+    pictures, one whose results are all there, and newer, is skipped, so the
+    same command goes on where it was interrupted.
     """
     from img2pc.batch import BatchSettings
 
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
-    if not is_folder(image):
+    image = images[0]
+    if len(images) == 1 and not is_folder(image):
         # Perhaps meant for a folder: then what else is said would be beside the point.
         if not image.suffix and not exists(image) and str(image) != "-":
             raise BadInputError(f"{image} does not exist")
         if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
-            raise typer.BadParameter("--overwrite, --batch-size, --shard and --ray are for folders")
+            raise typer.BadParameter(
+                "--overwrite, --batch-size, --shard and --ray are for many pictures"
+            )
         job = _job(image, output, suffix, preview, save_mask)
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
@@ -147,20 +152,25 @@ def reconstruct(
         )
         _reconstruct_one(job, settings, mask, weights, device, as_json)
         return
-    from img2pc.folders import Targets, list_jobs
+    from img2pc.folders import Targets, jobs_of_pictures, list_jobs
     from img2pc.workers import Stop
 
-    if str(output) == "-" or mask is not None:
-        raise typer.BadParameter("a folder goes to a folder, and --mask is one picture's")
-    output = output or image
-    if is_file(output):
-        raise BadInputError(f"{output} is a file; the results of a folder are a folder")
-    if output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
+    if "-" in map(str, (*images, output)) or mask is not None:
+        raise typer.BadParameter("many pictures go to a folder, and --mask is one picture's")
+    if output is not None and is_file(output):
+        raise BadInputError(f"{output} is a file; the results of many pictures are a folder")
+    if output is not None and output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
         raise typer.BadParameter(
-            f"{output} names a file; a folder's results go to a folder, with solids by --mesh stl"
+            f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
         )
-    part = _shard(shard)
-    listing = list_jobs(image, Targets(output, suffix, preview, save_mask), part)
+    part, targets = _shard(shard), Targets(output, suffix, preview, save_mask)
+    if len(images) == 1:
+        targets = replace(targets, clouds=output or image)
+        listing = list_jobs(image, targets, part)
+    elif any(map(is_folder, images)):
+        raise typer.BadParameter("name pictures, or one folder")
+    else:
+        listing = jobs_of_pictures(images, targets, part)
     settings = BatchSettings(
         background, points, _batch_size(batch_size), colour, _mesh_settings(size, height, mesh)
     )
@@ -171,7 +181,8 @@ def reconstruct(
     else:
         outcomes = _with_threads(todo, settings, weights, device, stop)
     name = "failures.jsonl" if shard == "1/1" else f"failures-{part[0]}-of-{part[1]}.jsonl"
-    _reconstruct_all(listing, todo, outcomes, stop, output / name, as_json, quiet)
+    failures = None if targets.clouds is None else targets.clouds / name
+    _reconstruct_all(listing, todo, outcomes, stop, failures, as_json, quiet)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -319,7 +330,7 @@ def _reconstruct_all(
     todo: list[Job],
     outcomes: Generator[Outcome],
     stop: Stop,
-    failures: Path,
+    failures: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -364,7 +375,7 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         logging.info("%s: %s", outcome.picture, warning)
 
 
-def _conclude(every: list[Outcome], failures: Path, interrupted: bool, quiet: bool) -> None:
+def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, quiet: bool) -> None:
     """The sum on stderr, the failures in a file, and the exit code."""
     from img2pc.batch import write_failures
 
@@ -381,11 +392,13 @@ def _conclude(every: list[Outcome], failures: Path, interrupted: bool, quiet: bo
             f"{warned} with warnings (-v or --json shows them)",
             file=sys.stderr,
         )
-    try:
-        write_failures(failures, every)
-        told = f", see {failures}"
-    except BadInputError as error:  # the disk may be full
-        told = f"; {error}"
+    told = ""
+    if failures is not None:
+        try:
+            write_failures(failures, every)
+            told = f", see {failures}"
+        except BadInputError as error:  # the disk may be full
+            told = f"; {error}"
     if interrupted:
         raise KeyboardInterrupt
     # Else there may be clouds, without the meshes.
