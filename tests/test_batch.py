@@ -364,7 +364,7 @@ def test_a_mesh_that_cannot_be_printed_fails_its_picture_and_leaves_the_cloud(
     (failed,) = (outcome for outcome in outcomes if outcome.status == "failed")
     assert (failed.error, failed.exit_code) == ("two bodies", 5)
     assert names_below(tmp_path) == ["0.ply", "0.stl", "1.ply", "2.ply", "2.stl"]
-    assert (tmp_path / "2.stl").read_text() == "200"
+    assert int((tmp_path / "2.stl").read_text()) > 1000  # of all, whatever is kept of the cloud
 
 
 # --- Meshes in processes of their own -------------------------------------------------------------

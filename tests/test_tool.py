@@ -589,8 +589,8 @@ def test_a_mesh_straight_from_a_picture_has_its_colours(img2pc: Run, tmp_path: P
     """With the bundled weights, as a user would: the sofa is purple on all sides."""
     solid = tmp_path / "sofa.glb"
     assert img2pc("reconstruct", ROOT / "examples" / "sofa.png", "-o", solid).code == 0
-    mesh = trimesh.load_scene(solid).to_mesh()
-    red, green, blue, _ = np.asarray(mesh.visual.vertex_colors).astype(int).T
+    (mesh,) = trimesh.load_scene(solid).geometry.values()
+    red, green, blue, _ = mesh.visual.vertex_attributes["color"].astype(int).T
     assert len(red) > 1000
     assert ((red > green) & (blue > green)).mean() > 0.98
 
