@@ -20,7 +20,7 @@ from img2pc.views import Views
 SCALE = 0.02  # object units
 MISSED = 0.2  # how far a part of the surface counts as being from a cloud with no point near it
 _POINTS = 8192
-_QUERIES = 4096  # every other of them
+_QUERIES = 4096  # of them
 _PARTS = 1536
 _NEIGHBOURS = 6
 _CELL = 0.01
@@ -60,7 +60,10 @@ def chamfer_losses(
     points, probability, first = _draw_points(predicted, cameras, generator)
     surface, _, _ = _draw_points(true, cameras, generator)
     items = torch.arange(len(points), device=points.device)[:, None, None]
-    asked, exists = (drawn[:, :: _POINTS // _QUERIES] for drawn in (points, probability))
+    every = _POINTS // _QUERIES
+    start = torch.randint(every, (1,), generator=generator, device=points.device)
+    some = torch.arange(0, _POINTS, every, device=points.device) + start
+    asked, exists = points[:, some], probability[:, some]
     nearest = surface[items, _nearest(asked, surface, 1)].squeeze(2)
     cost = _cost(asked - nearest)
     accuracy = ((cost * exists).sum(1) / exists.sum(1)).mean()
@@ -148,9 +151,9 @@ def _sample(
     """`count` of the eligible items of each row, in their order and each as likely as the others,
     and whether they come for the first time."""
     numbers = eligible.cumsum(1, dtype=torch.int32)
-    lots = torch.rand(len(eligible), count, generator=generator, device=eligible.device)
-    # One from each of `count` equal parts of the row.
-    places = (torch.arange(count, device=lots.device) + lots) / count
-    ranks = (places.double() * numbers[:, -1:]).int().clamp(max=numbers[:, -1:] - 1) + 1
+    # At even distances from a random start: none twice where there are more, all where fewer.
+    lots = torch.rand(len(eligible), 1, generator=generator, device=eligible.device)
+    places = (torch.arange(count, device=lots.device) + lots.double()) / count
+    ranks = (places * numbers[:, -1:]).int().clamp(max=numbers[:, -1:] - 1) + 1
     drawn = torch.searchsorted(numbers, ranks).clamp(max=eligible.shape[1] - 1)
     return drawn, ranks.diff(dim=1, prepend=ranks.new_zeros(len(ranks), 1)) > 0

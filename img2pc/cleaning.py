@@ -150,6 +150,8 @@ def orient_by_visibility(
         cells = (cells - cells.min(0)).astype(np.int64)
         pixel = cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]
         height = points @ direction
+        if pixel.max() > 64 * len(points):  # some are far away
+            _, pixel = np.unique(pixel, return_inverse=True)
         top = np.full(pixel.max() + 1, -np.inf)
         np.maximum.at(top, pixel, height)
         seen = np.flatnonzero(height > top[pixel] - 2 * step)

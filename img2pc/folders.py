@@ -94,9 +94,7 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
         BadInputError: the folder cannot be read or holds no picture, or previews or masks would lie
             among the pictures.
     """
-    drawn = [each for each in (targets.previews, targets.masks) if each is not None]
-    if any(each.resolve() == folder.resolve() for each in drawn):
-        raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
+    _keep_apart(targets, folder)
     pictures, unreadable = _pictures(folder, {each.resolve() for each in targets.folders})
     if not pictures and not unreadable:
         raise BadInputError(f"there are no pictures in {folder}")
@@ -114,12 +112,18 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
 def jobs_of_pictures(
     pictures: Sequence[Path], targets: Targets, shard: tuple[int, int] = (1, 1)
 ) -> Listing:
-    """The work of pictures named one by one, as if each lay in a folder of its own.
+    """The work of pictures named one by one, as if each lay in a folder of its own; those that
+    img2pc drew are left out.
 
     Raises:
-        BadInputError: two of the same name would become one file.
+        BadInputError: two of the same name would become one file, none is left, or previews or
+            masks would lie among the pictures.
     """
-    pictures = sorted(dict.fromkeys(pictures))
+    pictures = sorted(picture for picture in dict.fromkeys(pictures) if not _is_ours(picture))
+    if not pictures:
+        raise BadInputError("these are previews and masks that img2pc drew")
+    for picture in pictures:
+        _keep_apart(targets, picture.parent)
     mirrored = any(targets.folders)
     places = [picture.name if mirrored else str(picture) for picture in pictures]
     whole = Counter(map(_on_any_disk, places))
@@ -134,6 +138,12 @@ def jobs_of_pictures(
         for picture, place in zip(pictures, places, strict=True)
     ]
     return Listing(tuple(jobs[number - 1 :: count]), ())
+
+
+def _keep_apart(targets: Targets, folder: Path) -> None:
+    drawn = [each for each in (targets.previews, targets.masks) if each is not None]
+    if any(each.resolve() == folder.resolve() for each in drawn):
+        raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
 
 
 def _pictures(folder: Path, targets: set[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -119,7 +119,11 @@ def read_pieces(path: Path) -> tuple[Any, list[Any]]:
             warnings.simplefilter("ignore")
             scene: Any = trimesh.load_scene(path, process=False)
             pieces = [piece for piece in scene.dump() if isinstance(piece, trimesh.Trimesh)]
-            return scene, [piece for piece in pieces if len(piece.faces)]
+            pieces = [piece for piece in pieces if len(piece.faces)]
+            for piece in pieces:
+                if piece.faces.min() < 0 or piece.faces.max() >= len(piece.vertices):
+                    raise ValueError("faces have corners that are not there")
+            return scene, pieces
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
 

@@ -427,7 +427,8 @@ def test_closing_ends_the_work_with_the_picture_at_hand(
         begun.append(picture.name)
         if picture.name == "1.png":
             at_hand.set()
-            while not stop.asked:  # closing asks for it
+            begin = time.monotonic()
+            while not stop.asked and time.monotonic() < begin + 20:  # closing asks for it
                 time.sleep(0.01)
         return cut_out(self, picture, *more)
 

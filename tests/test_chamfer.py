@@ -160,15 +160,32 @@ def test_eligible_items_are_drawn_alike_often() -> None:
     drawn, first = _sample(eligible.expand(4000, -1), 20, torch.Generator().manual_seed(0))
     share = torch.bincount(drawn.flatten(), minlength=100) / 4000
     assert_close(share, torch.where(eligible, 20 / 60, 0.0), atol=0.04, rtol=0)
-    assert first.sum() == sum(len(row.unique()) for row in drawn)
+    assert first.all()  # there are more than are drawn: none comes twice
 
 
 def test_few_eligible_items_are_all_drawn_and_each_is_first_once() -> None:
-    eligible = torch.zeros(2, 100, dtype=torch.bool)
+    eligible = torch.zeros(3, 100, dtype=torch.bool)
     eligible[0, [7, 50, 99]] = True
+    eligible[2, 80:99] = True
     drawn, first = _sample(eligible, 20, torch.Generator().manual_seed(0))
     assert drawn[0, first[0]].tolist() == [7, 50, 99]
     assert not first[1].any()  # there is nothing to draw
+    assert drawn[2, first[2]].tolist() == list(range(80, 99))
+
+
+def test_every_pixel_is_asked_about_in_one_lot_or_another() -> None:
+    """Gradients of accuracy, where there are more pixels than points are drawn."""
+    size = 64
+    true = views_from_depth(torch.ones(1, 8, size, size), torch.full((1, 8, size, size), inf))
+    asked = torch.zeros(8, size, size, dtype=torch.bool)
+    for seed in range(40):
+        depth = torch.full((1, 8, size, size), 1.05, requires_grad=True)
+        predicted = views_from_depth(depth, torch.full((1, 8, size, size), 9.0))
+        lots = torch.Generator().manual_seed(seed)
+        chamfer_losses(predicted, true, fixed_cameras(size), lots, 0.0).total.backward()
+        assert depth.grad is not None
+        asked |= depth.grad[0] != 0
+    assert asked.float().mean() > 0.99
 
 
 def test_the_same_draw_gives_the_same_loss() -> None:

@@ -243,3 +243,14 @@ def test_coplanar_points(with_normals: bool) -> None:
     normals = np.tile([1.0, 2, 2], (400, 1)) if with_normals else None
     with pytest.raises(BadInputError, match="lie in one plane"):
         clean(PointArrays(points, normals))
+
+
+def test_what_is_far_away_takes_no_memory() -> None:
+    """A blob at a million times the spacing; normals of the ball are turned as without it."""
+    normals = np.random.default_rng(1).normal(size=(2000, 3))
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    points = 0.4 * normals
+    far = 1e4 + np.random.default_rng(0).normal(0, 0.01, (50, 3))
+    flipped = np.concatenate([-normals, np.tile([0.0, 0, 1], (50, 1))])
+    turned = orient_by_visibility(np.concatenate([points, far]), flipped)
+    assert (np.einsum("pi,pi->p", turned[:2000], normals) > 0).mean() > 0.99

@@ -198,12 +198,18 @@ def test_a_mistyped_folder_is_what_is_complained_of(img2pc, tmp_path: Path) -> N
         assert ran.err == f"img2pc: {tmp_path / 'photoz'} does not exist\n"
 
 
-def test_a_folder_is_no_cloud(img2pc, chair_picture: Path, tmp_path: Path) -> None:
-    ran = img2pc("reconstruct", chair_picture, "-o", tmp_path)
+def test_results_of_one_picture_may_go_to_folders(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """As those of several do, of which a shell may have found one."""
+    options = ("--preview", tmp_path, "--save-mask", tmp_path, "--weights", tiny_weights)
+    ran = img2pc("reconstruct", chair_picture, "-o", tmp_path, *options)
+    assert ran.code == 0, ran.err
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"chair.ply", "chair_preview.png", "chair_mask.png"}
+    ran = img2pc("reconstruct", "-", "-o", tmp_path)
     assert (ran.code, ran.out) == (3, "")
-    assert_one_line(ran.err)
-    assert f"{tmp_path} is a folder" in ran.err
-    assert list(tmp_path.iterdir()) == []
+    assert "name a file in it" in ran.err
 
 
 @pytest.mark.parametrize("module", ["embreex.mesh_construction", "lightning_fabric"])

@@ -516,6 +516,46 @@ def test_colours_of_gltf_are_linear(tmp_path: Path) -> None:
         assert 255 * colour == pytest.approx(np.full((12, 3), expected), abs=0.6)
 
 
+def test_colours_of_gltf_are_multiplied(tmp_path: Path) -> None:
+    """A factor, or else a texture, by what the vertices say."""
+    box = trimesh.creation.box()
+    halves = np.tile(np.array([[128, 255, 255, 255]], dtype=np.uint8), (len(box.vertices), 1))
+    image = Image.new("RGB", (2, 2), (255, 0, 255))
+    for material in (
+        PBRMaterial(baseColorFactor=[1.0, 0.0, 1.0, 1.0]),
+        PBRMaterial(baseColorTexture=image),
+    ):
+        visual = TextureVisuals(uv=np.zeros((len(box.vertices), 2)), material=material)
+        visual.vertex_attributes["color"] = halves
+        box.visual = visual
+        box.export(tmp_path / "box.glb")
+        colour = load_mesh.__wrapped__(MeshFile(tmp_path / "box.glb", "thing")).face_colour
+        assert 255 * colour == pytest.approx(np.tile([188.0, 0, 255], (12, 1)), abs=0.6)
+
+
+def test_a_material_may_say_little(tmp_path: Path) -> None:
+    """A glTF material without a colour is white; of an OBJ's, the diffuse colour counts."""
+    box = trimesh.creation.box()
+    box.visual = TextureVisuals(material=PBRMaterial(metallicFactor=0.0))
+    box.export(tmp_path / "box.glb")
+    (tmp_path / "red.mtl").write_text("newmtl red\nKd 1 0 0\n")
+    corners = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
+    (tmp_path / "red.obj").write_text(f"mtllib red.mtl\n{corners}usemtl red\nf 1 2 3\n")
+    for name, expected in (("box.glb", [1.0, 1, 1]), ("red.obj", [1.0, 0, 0])):
+        colour = load_mesh(MeshFile(tmp_path / name, "thing")).face_colour
+        assert colour is not None
+        assert colour[0] == pytest.approx(expected)
+
+
+def test_a_face_of_corners_that_are_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "face.ply"
+    header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\n"
+    header += "property float z\nelement face 1\nproperty list uchar int vertex_indices\n"
+    path.write_text(header + "end_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 9\n")
+    with pytest.raises(BadInputError, match=r"face\.ply"):
+        load_mesh(MeshFile(path, "thing"))
+
+
 def test_colours_of_a_mesh_are_kept(tmp_path: Path) -> None:
     red = trimesh.creation.box()
     red.visual.face_colors = [255, 0, 0, 255]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from img2pc.errors import BadInputError
@@ -19,6 +20,7 @@ from img2pc.folders import (
     jobs_of_pictures,
     list_jobs,
 )
+from img2pc.images import write_png
 
 SECOND = 10**9
 
@@ -356,3 +358,15 @@ def test_pictures_named_one_by_one_lie_beside_their_clouds() -> None:
     for targets in (Targets(Path("out")), Targets(None, previews=Path("seen"))):
         with pytest.raises(BadInputError, match="not the only one of its name"):
             jobs_of_pictures(pictures, targets)
+
+
+def test_pictures_named_one_by_one_are_neither_drawn_over_nor_drawn(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.touch()
+    with pytest.raises(BadInputError, match="keep them out"):
+        jobs_of_pictures([picture], Targets(None, masks=tmp_path))
+    write_png(tmp_path / "a_mask.png", np.zeros((2, 2), dtype=np.uint8))
+    jobs = jobs_of_pictures([tmp_path / "a_mask.png", picture], Targets(None)).jobs
+    assert [job.picture for job in jobs] == [picture]
+    with pytest.raises(BadInputError, match="that img2pc drew"):
+        jobs_of_pictures([tmp_path / "a_mask.png"], Targets(None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections import Counter
@@ -134,6 +135,7 @@ def reconstruct(
 
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
+    images = _expanded(images)
     image = images[0]
     if len(images) == 1 and not is_folder(image):
         # Perhaps meant for a folder: then what else is said would be beside the point.
@@ -185,6 +187,19 @@ def reconstruct(
     _reconstruct_all(listing, todo, outcomes, stop, failures, as_json, quiet)
 
 
+def _expanded(images: list[Path]) -> list[Path]:
+    """Windows' shells leave *.jpg to the program."""
+    if os.name != "nt":
+        return images
+    found: list[Path] = []
+    for image in images:
+        matches: list[Path] = []
+        if any(sign in str(image) for sign in "*?"):
+            matches = sorted(Path(image.anchor).glob(str(image.relative_to(image.anchor))))
+        found += matches or [image]
+    return found
+
+
 def _shard(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
@@ -228,6 +243,10 @@ def _job(
 ) -> Job:
     from img2pc.folders import Job
 
+    if preview is not None and is_folder(preview):
+        preview = preview / f"{image.stem}_preview.png"
+    if save_mask is not None and is_folder(save_mask):
+        save_mask = save_mask / f"{image.stem}_mask.png"
     if output is None:
         output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
     if str(output) == "-":
@@ -235,7 +254,9 @@ def _job(
             raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
         return Job(image, None, None, preview, save_mask)
     if is_folder(output):
-        raise BadInputError(f"{output} is a folder; for one picture name a file in it")
+        if str(image) == "-":
+            raise BadInputError(f"{output} is a folder; for a picture on stdin name a file in it")
+        output = output / f"{image.stem}.ply"
     if output.suffix.lower() == ".ply":
         mesh = None if mesh_suffix is None else output.with_suffix(mesh_suffix)
         return Job(image, output, mesh, preview, save_mask)

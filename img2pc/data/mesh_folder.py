@@ -13,7 +13,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float
 from numpy import ndarray
-from trimesh.visual.color import linear_to_srgb
+from trimesh.visual.color import linear_to_srgb, srgb_to_linear, to_float
 
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
@@ -126,9 +126,12 @@ def pack_meshes(
 
 def mesh_name(folder: Path, mesh: MeshFile) -> str:
     """Where the mesh is in its folder or pack: the same on every machine."""
-    return (
-        mesh.path.as_posix() if mesh.pack else Path(os.path.relpath(mesh.path, folder)).as_posix()
-    )
+    if mesh.pack is not None:
+        return mesh.path.as_posix()
+    try:
+        return Path(os.path.relpath(mesh.path, folder)).as_posix()
+    except ValueError:  # it is on another drive
+        return mesh.path.as_posix()
 
 
 @lru_cache(maxsize=4096)
@@ -187,19 +190,24 @@ def _colours(path: Path, scene: Any, pieces: list[Any]) -> Float[ndarray, "face 
 def _face_colours(piece: trimesh.Trimesh, is_gltf: bool) -> Float[ndarray, "face 3"] | None:
     """sRGB, in [0, 1]; None where the file says nothing.
 
-    What glTF holds is linear, but for its textures (glTF 2.0, sec. 3.7.2.1 and 3.9.2).
+    In glTF, textures are sRGB and all else is linear; what there is of a texture, a factor and
+    colours of vertices is multiplied (glTF 2.0, sec. 3.7.2.1 and 3.9.2).
     """
     visual: Any = piece.visual
     if visual.kind is None:
         return None
     if visual.kind != "texture":
-        colours = np.asarray(visual.face_colors)[:, :3] / 255
+        colours = to_float(visual.face_colors)[:, :3]
         return linear_to_srgb(colours) if is_gltf else colours
-    attribute = visual.vertex_attributes.get("color")
     material = visual.material
-    textured = getattr(material, "baseColorTexture", getattr(material, "image", None)) is not None
-    # One colour for all, where the material has no texture coordinates.
-    colours = visual.to_color().vertex_colors if attribute is None else attribute
-    at_vertices = np.broadcast_to(np.atleast_2d(colours)[:, :3] / 255, (len(piece.vertices), 3))
+    factor = material.baseColorFactor if is_gltf else material.diffuse
+    image = material.baseColorTexture if is_gltf else material.image
+    base = np.ones((1, 3)) if factor is None else to_float(np.atleast_2d(factor))[:, :3]
+    if image is not None and visual.uv is not None:
+        texture = to_float(material.to_color(visual.uv))[:, :3]
+        base = base * srgb_to_linear(texture) if is_gltf else texture
+    if "color" in visual.vertex_attributes:
+        base = base * to_float(visual.vertex_attributes["color"])[:, :3]
+    at_vertices = np.broadcast_to(base, (len(piece.vertices), 3))
     mean: ndarray = at_vertices[piece.faces].mean(1)
-    return linear_to_srgb(mean) if is_gltf and not textured else mean
+    return linear_to_srgb(mean) if is_gltf else mean

@@ -396,7 +396,9 @@ def _resume(
     if not path.exists():
         return _resume_from_weights(run_folder, generator, average, initial)
     try:
-        state = torch.load(path, map_location=fabric.device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # zip, pickle and PyTorch raise what they like
         raise BadInputError(
             f"{path} is damaged; delete it to go on from the weights beside it"
@@ -427,8 +429,6 @@ def _resume_from_weights(
     weights, log = run_folder / "weights.safetensors", run_folder / "log.csv"
     if not (weights.exists() and log.exists()):
         return 0, 0.0, initial
-    with log.open(newline="", errors="replace") as file:
-        rows = list(csv.DictReader(file))
     saved, info = load_weights(weights)
     if info.config != generator.config:
         raise BadInputError(
@@ -436,11 +436,11 @@ def _resume_from_weights(
         )
     for each in (generator, average):
         each.load_state_dict(saved.state_dict())
-    if not rows:
-        return 0, 0.0, info
     try:
-        return int(rows[-1]["step"]), float(rows[-1]["seconds"]), info
-    except (KeyError, TypeError, ValueError) as error:
+        with log.open(newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        return (int(rows[-1]["step"]), float(rows[-1]["seconds"]), info) if rows else (0, 0.0, info)
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise BadInputError(f"{log} is damaged; choose another folder") from error
 
 
