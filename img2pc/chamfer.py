@@ -155,5 +155,6 @@ def _sample(
     lots = torch.rand(len(eligible), 1, generator=generator, device=eligible.device)
     places = (torch.arange(count, device=lots.device) + lots.double()) / count
     ranks = (places * numbers[:, -1:]).int().clamp(max=numbers[:, -1:] - 1) + 1
-    drawn = torch.searchsorted(numbers, ranks).clamp(max=eligible.shape[1] - 1)
-    return drawn, ranks.diff(dim=1, prepend=ranks.new_zeros(len(ranks), 1)) > 0
+    return torch.searchsorted(numbers, ranks), ranks.diff(
+        dim=1, prepend=ranks.new_zeros(len(ranks), 1)
+    ) > 0

@@ -92,10 +92,13 @@ def list_cases(
         raise BadInputError(f"{folder} is not a folder")
     pairs = sorted(path for path in folder.glob("*.png") if path.with_suffix(".ply").exists())
     is_shards = not pairs and any(folder.glob("objects-*.safetensors"))
-    if split is not None and (pairs or is_shards or not _has_splits(folder)):
-        raise BadInputError(
-            f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
-        )
+    if split is not None:
+        from img2pc.data.mesh_folder import has_splits
+
+        if pairs or is_shards or not has_splits(folder):
+            raise BadInputError(
+                f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
+            )
     if is_shards:
         return _shard_cases(folder, info, limit)
     if pairs:
@@ -117,12 +120,6 @@ def list_cases(
                 yield case
 
     return len(chosen), cases()
-
-
-def _has_splits(folder: Path) -> bool:
-    from img2pc.data.mesh_folder import has_splits
-
-    return has_splits(folder)
 
 
 def _spread(count: int, limit: int | None) -> list[int]:

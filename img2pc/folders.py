@@ -19,6 +19,7 @@ PICTURE_FORMATS = (
 )
 # Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
 MARK = ("Software", "img2pc")
+PREVIEW_ENDING, MASK_ENDING = "_preview.png", "_mask.png"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,12 @@ class Targets:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        return tuple(each for each in (self.clouds, self.previews, self.masks) if each is not None)
+        return tuple(each for each in (self.clouds, *self.drawn) if each is not None)
+
+    @property
+    def drawn(self) -> tuple[Path, ...]:
+        """Where pictures of ours go."""
+        return tuple(each for each in (self.previews, self.masks) if each is not None)
 
 
 @dataclass(frozen=True)
@@ -98,14 +104,7 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
     pictures, unreadable = _pictures(folder, {each.resolve() for each in targets.folders})
     if not pictures and not unreadable:
         raise BadInputError(f"there are no pictures in {folder}")
-    # Beside a.png and a.jpg, a.png.png cannot become a.png.ply: so it keeps its suffix as well.
-    taken = Counter(_on_any_disk(picture.with_suffix("")) for picture in pictures)
-    taken.update(_on_any_disk(picture) for picture in pictures)
-    number, count = shard
-    jobs = tuple(
-        _job(folder, picture, targets, taken[_on_any_disk(picture.with_suffix(""))] > 1)
-        for picture in pictures[number - 1 :: count]
-    )
+    jobs = _jobs([(folder, picture, picture) for picture in pictures], targets, shard)
     return Listing(jobs, tuple(unreadable))
 
 
@@ -122,27 +121,36 @@ def jobs_of_pictures(
     pictures = sorted(picture for picture in dict.fromkeys(pictures) if not _is_ours(picture))
     if not pictures:
         raise BadInputError("these are previews and masks that img2pc drew")
-    for picture in pictures:
-        _keep_apart(targets, picture.parent)
+    for folder in {picture.parent for picture in pictures}:
+        _keep_apart(targets, folder)
     mirrored = any(targets.folders)
-    places = [picture.name if mirrored else str(picture) for picture in pictures]
-    whole = Counter(map(_on_any_disk, places))
+    places = [Path(picture.name) if mirrored else picture for picture in pictures]
+    count = Counter(map(_on_any_disk, places))
     for picture, place in zip(pictures, places, strict=True):
-        if whole[_on_any_disk(place)] > 1:
+        if count[_on_any_disk(place)] > 1:
             raise BadInputError(f"{picture} is not the only one of its name; name their folder")
-    taken = Counter(_on_any_disk(Path(place).with_suffix("")) for place in places)
-    taken.update(whole)
-    number, count = shard
-    jobs = [
-        _job(picture.parent, picture, targets, taken[_on_any_disk(Path(place).with_suffix(""))] > 1)
-        for picture, place in zip(pictures, places, strict=True)
+    placed = [
+        (picture.parent, picture, place) for picture, place in zip(pictures, places, strict=True)
     ]
-    return Listing(tuple(jobs[number - 1 :: count]), ())
+    return Listing(_jobs(placed, targets, shard), ())
+
+
+def _jobs(
+    placed: Sequence[tuple[Path, Path, Path]], targets: Targets, shard: tuple[int, int]
+) -> tuple[Job, ...]:
+    """Of folders, pictures in them, and what must differ for two pictures to become two files."""
+    # Beside a.png and a.jpg, a.png.png cannot become a.png.ply: so it keeps its suffix as well.
+    taken = Counter(_on_any_disk(place.with_suffix("")) for _, _, place in placed)
+    taken.update(_on_any_disk(place) for _, _, place in placed)
+    number, count = shard
+    return tuple(
+        _job(folder, picture, targets, taken[_on_any_disk(place.with_suffix(""))] > 1)
+        for folder, picture, place in placed[number - 1 :: count]
+    )
 
 
 def _keep_apart(targets: Targets, folder: Path) -> None:
-    drawn = [each for each in (targets.previews, targets.masks) if each is not None]
-    if any(each.resolve() == folder.resolve() for each in drawn):
+    if any(each.resolve() == folder.resolve() for each in targets.drawn):
         raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
 
 
@@ -188,7 +196,7 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _on_any_disk(path: Path | str) -> str:
+def _on_any_disk(path: Path) -> str:
     """What must differ for two files to be two on any file system."""
     return unicodedata.normalize("NFC", str(path)).casefold()
 
@@ -205,6 +213,6 @@ def _job(folder: Path, picture: Path, targets: Targets, keeps_suffix: bool) -> J
         picture,
         clouds / relative.parent / f"{stem}.ply",
         beside(clouds, targets.mesh_suffix),
-        beside(targets.previews, "_preview.png"),
-        beside(targets.masks, "_mask.png"),
+        beside(targets.previews, PREVIEW_ENDING),
+        beside(targets.masks, MASK_ENDING),
     )

@@ -195,11 +195,23 @@ def mesh_to_file(
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
+    solid, report = solid_to_file(cloud, Path(path), settings)
+    return (*solid.warnings, *report.warnings)
+
+
+def solid_to_file(
+    cloud: PointArrays, path: Path, settings: MeshSettings | None = None
+) -> tuple[Solid, PrintReport]:
+    """The same; returns the solid, and what was found about the file.
+
+    Raises:
+        BadInputError: the cloud holds no surface, or the file cannot be written.
+        NotPrintableError: no printable solid could be made.
+    """
     settings = settings or MeshSettings()
     solid = solid_from_cloud(cloud, settings)
     wall = settings.min_thickness_mm or LEAST_WALL_MM
-    report = write_mesh(Path(path), solid, settings.best_effort, wall)
-    return (*solid.warnings, *report.warnings)
+    return solid, write_mesh(path, solid, settings.best_effort, wall)
 
 
 def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
@@ -318,10 +330,15 @@ def _arrays(solid: Manifold) -> Surface:
     return vertices, np.array(mesh.tri_verts, dtype=np.int64)
 
 
+def _bodies(solid: Manifold) -> tuple[list[Manifold], list[float]]:
+    """The connected pieces and their volumes; hollows have none."""
+    bodies = solid.decompose()
+    return bodies, [max(0.0, body.volume()) for body in bodies]
+
+
 def _largest_body(solid: Manifold) -> tuple[Manifold, float]:
     """The largest connected piece, and the share of the volume that is in the others."""
-    bodies = solid.decompose()
-    volumes = [max(0.0, body.volume()) for body in bodies]
+    bodies, volumes = _bodies(solid)
     whole = sum(volumes)
     if not whole:
         raise NotPrintableError("the surface encloses nothing")
@@ -362,7 +379,7 @@ def _foot_height(solid: Manifold) -> float:
 
     def stands(cut: float) -> bool:
         rest = solid.trim_by_plane((0, 0, 1), cut)
-        volumes = [body.volume() for body in rest.decompose()]
+        _, volumes = _bodies(rest)
         whole = rest.genus() <= solid.genus() and max(volumes) > (1 - _CRUMBS) * sum(volumes)
         return whole and _supports(solid.slice(cut), centre)
 

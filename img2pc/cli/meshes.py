@@ -13,12 +13,14 @@ import typer
 
 from img2pc.cli.console import print_report, set_up_logging
 from img2pc.cli.options import (
+    HeightOption,
     QuietOption,
     VerboseOption,
     app,
     check_apart,
     check_mesh_suffix,
     length_mm,
+    length_option,
 )
 from img2pc.errors import BadInputError, NotPrintableError
 
@@ -52,18 +54,8 @@ def mesh(
     ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud, if that is none.")] = False,
     glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
     three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
-    size: Annotated[
-        float,
-        typer.Option(
-            parser=length_mm, metavar="LENGTH", help="Of the longest side, plate and all."
-        ),
-    ] = "100mm",  # type: ignore[assignment]  # parsed
-    height: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            parser=length_mm, metavar="LENGTH", help="From bed to top, instead of --size."
-        ),
-    ] = None,
+    size: Annotated[float, length_option("Of the longest side, plate and all.")] = "100mm",  # type: ignore[assignment]  # parsed
+    height: HeightOption = None,
     depth: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -77,17 +69,15 @@ def mesh(
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: Annotated[
         float,
-        typer.Option(
-            parser=length_mm, metavar="LENGTH", help="Put a plate this thick below it; 0: none."
-        ),
+        length_option("Put a plate this thick below it; 0: none."),
     ] = "0mm",  # type: ignore[assignment]  # parsed
     min_thickness: Annotated[
         float,
-        typer.Option(parser=length_mm, metavar="LENGTH", help="Thicken walls below this; 0: none."),
+        length_option("Thicken walls below this; 0: none."),
     ] = "0mm",  # type: ignore[assignment]  # parsed
     tolerance: Annotated[
         float,
-        typer.Option(parser=length_mm, metavar="LENGTH", help="How far simplifying may move it."),
+        length_option("How far simplifying may move it."),
     ] = "0.05mm",  # type: ignore[assignment]  # parsed
     faces: Annotated[
         Optional[int],  # noqa: UP045
@@ -167,9 +157,7 @@ def check(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="XxYxZ", help="Of the printer, such as 220x220x250: does it fit?"),
     ] = None,
-    min_wall: Annotated[
-        float, typer.Option(parser=length_mm, metavar="LENGTH", help="Warn of thinner walls.")
-    ] = "0.8mm",  # type: ignore[assignment]  # parsed
+    min_wall: Annotated[float, length_option("Warn of thinner walls.")] = "0.8mm",  # type: ignore[assignment]  # parsed
     as_json: Annotated[bool, typer.Option("--json", help="The findings as one object.")] = False,
 ) -> None:
     """Say whether a slicer takes a mesh without repair; exit code 5 if not.
@@ -202,14 +190,10 @@ def make_mesh(
 ) -> None:
     from rich.console import Console
 
-    from img2pc.meshing import MeshSettings, solid_from_cloud, write_mesh
-    from img2pc.printability import LEAST_WALL_MM
+    from img2pc.meshing import solid_to_file
 
-    settings = settings or MeshSettings()
     with Console(stderr=True, quiet=not logging.root.isEnabledFor(logging.WARNING)).status("mesh"):
-        solid = solid_from_cloud(cloud, settings)
-        wall = settings.min_thickness_mm or LEAST_WALL_MM
-        report = write_mesh(target, solid, settings.best_effort, wall)
+        solid, report = solid_to_file(cloud, target, settings)
     for warning in (*solid.warnings, *report.warnings):
         logging.warning("%s", warning)
     size = " x ".join(f"{length:.1f}" for length in report.size_mm)

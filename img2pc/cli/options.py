@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -36,6 +36,16 @@ def length_mm(text: str) -> float:
     if match is None:
         raise typer.BadParameter(f"{text} is not a length such as 120mm, 12cm or 4in")
     return float(match[1]) * {None: 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}[match[2]]
+
+
+def length_option(says: str) -> Any:
+    return typer.Option(parser=length_mm, metavar="LENGTH", help=says)
+
+
+HeightOption = Annotated[
+    Optional[float],  # noqa: UP045
+    length_option("Of solids: from bed to top, instead of --size."),
+]
 
 
 def check_mesh_suffix(path: Path) -> None:

@@ -22,6 +22,7 @@ from img2pc.cli.console import ProgressBar, set_up_logging
 from img2pc.cli.meshes import make_mesh
 from img2pc.cli.options import (
     DeviceOption,
+    HeightOption,
     QuietOption,
     VerboseOption,
     WeightsOption,
@@ -29,7 +30,7 @@ from img2pc.cli.options import (
     check_apart,
     check_mesh_suffix,
     chosen_device,
-    length_mm,
+    length_option,
 )
 from img2pc.errors import BadInputError, BatchError
 from img2pc.files import exists, is_file, is_folder
@@ -63,16 +64,9 @@ def reconstruct(
     ] = None,
     size: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(
-            parser=length_mm, metavar="LENGTH", help="Of solids: the longest side. Default: 100mm."
-        ),
+        length_option("Of solids: the longest side. Default: 100mm."),
     ] = None,
-    height: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            parser=length_mm, metavar="LENGTH", help="Of solids: bed to top, instead of --size."
-        ),
-    ] = None,
+    height: HeightOption = None,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -131,8 +125,6 @@ def reconstruct(
     pictures, one whose results are all there, and newer, is skipped, so the
     same command goes on where it was interrupted.
     """
-    from img2pc.batch import BatchSettings
-
     set_up_logging(verbose, quiet)
     suffix = None if mesh is None else f".{mesh}"
     images = _expanded(images)
@@ -149,9 +141,10 @@ def reconstruct(
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
         check_apart(image, mask, *job.outputs)
-        settings = BatchSettings(
-            background, points, colour=colour, mesh=_mesh_settings(size, height, job.mesh)
-        )
+        solid = _mesh_settings(size, height, job.mesh)
+        from img2pc.batch import BatchSettings
+
+        settings = BatchSettings(background, points, colour=colour, mesh=solid)
         _reconstruct_one(job, settings, mask, weights, device, as_json)
         return
     from img2pc.folders import Targets, jobs_of_pictures, list_jobs
@@ -173,9 +166,10 @@ def reconstruct(
         raise typer.BadParameter("name pictures, or one folder")
     else:
         listing = jobs_of_pictures(images, targets, part)
-    settings = BatchSettings(
-        background, points, _batch_size(batch_size), colour, _mesh_settings(size, height, mesh)
-    )
+    solid = _mesh_settings(size, height, mesh)
+    from img2pc.batch import BatchSettings
+
+    settings = BatchSettings(background, points, _batch_size(batch_size), colour, solid)
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
     stop = Stop()
     if ray or ray_address:
@@ -241,12 +235,12 @@ def _job(
     preview: Path | None,
     save_mask: Path | None,
 ) -> Job:
-    from img2pc.folders import Job
+    from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, Job
 
     if preview is not None and is_folder(preview):
-        preview = preview / f"{image.stem}_preview.png"
+        preview = preview / (image.stem + PREVIEW_ENDING)
     if save_mask is not None and is_folder(save_mask):
-        save_mask = save_mask / f"{image.stem}_mask.png"
+        save_mask = save_mask / (image.stem + MASK_ENDING)
     if output is None:
         output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
     if str(output) == "-":

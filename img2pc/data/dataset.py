@@ -159,25 +159,18 @@ def render_object(
     index: int,
     unusable: Callable[[BadInputError], None] = lambda error: None,
 ) -> RenderedObject:
-    """The object of that index. What cannot be drawn is replaced by the next draw, a mesh by a
-    mesh; `unusable` is told of meshes that cannot be read.
+    """The object of that index; a shape that cannot be drawn is replaced by the next draw, a mesh
+    that cannot be read by another one. `unusable` is told of those.
 
     Raises:
         BadInputError: there are no meshes where the settings look for them, or hardly any that can
-            be drawn; or `in_order`, and the mesh cannot be drawn.
+            be read; or `in_order`, and the mesh cannot be drawn.
     """
     if settings.mesh_folder:
         _meshes(settings.mesh_folder, settings.mesh_split)
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng([settings.seed, index, attempt])
-        try:
-            shape = _draw_shape(settings, index, rng)
-        except BadInputError as error:
-            if settings.in_order:
-                raise
-            unusable(error)
-            reason = error
-            continue
+        shape = _draw_shape(settings, index, rng, unusable)
         try:
             return _render(shape, settings, rng)
         except BadInputError as error:  # too thin to be seen from there
@@ -187,33 +180,38 @@ def render_object(
     raise BadInputError(f"no shape could be drawn in {_ATTEMPTS} attempts; the last: {reason}")
 
 
-def _draw_shape(settings: DataSettings, index: int, rng: np.random.Generator) -> Shape:
-    is_mesh = settings.in_order
-    if settings.mesh_folder and not settings.in_order:
-        rng.random()
-        # As the first attempt has it, or unreadable meshes would become procedural objects.
-        lot = np.random.default_rng([settings.seed, index, 0]).random()
-        is_mesh = lot < settings.mesh_share
-    shape = _draw_mesh(settings, index, rng) if is_mesh else _draw_procedural(settings, rng)
+def _draw_shape(
+    settings: DataSettings,
+    index: int,
+    rng: np.random.Generator,
+    unusable: Callable[[BadInputError], None] = lambda error: None,
+) -> Shape:
+    if settings.mesh_folder and settings.in_order:
+        shape = load_mesh(_meshes(settings.mesh_folder, settings.mesh_split)[index])
+    elif settings.mesh_folder and rng.random() < settings.mesh_share:
+        meshes = _meshes(settings.mesh_folder, settings.mesh_split)
+        shape = _readable_mesh(meshes, rng, unusable)
+        stretch = np.exp(rng.normal(0, settings.stretch, 3))
+        shape = replace(shape, vertices=normalised(shape.vertices * stretch))
+    else:
+        names = settings.families or tuple(FAMILIES)
+        weights = np.array([FAMILIES[name][1] for name in names], dtype=float)
+        name = names[rng.choice(len(names), p=weights / weights.sum())]
+        shape = assemble(name, FAMILIES[name][0](rng))
     turn = rotation("y", rng.uniform(0, 360))
     return replace(shape, vertices=shape.vertices @ turn.T)
 
 
-def _draw_mesh(settings: DataSettings, index: int, rng: np.random.Generator) -> Shape:
-    assert settings.mesh_folder is not None
-    meshes = _meshes(settings.mesh_folder, settings.mesh_split)
-    if settings.in_order:
-        return load_mesh(meshes[index])
-    shape = load_mesh(meshes[rng.integers(len(meshes))])
-    stretch = np.exp(rng.normal(0, settings.stretch, 3))
-    return replace(shape, vertices=normalised(shape.vertices * stretch))
-
-
-def _draw_procedural(settings: DataSettings, rng: np.random.Generator) -> Shape:
-    names = settings.families or tuple(FAMILIES)
-    weights = np.array([FAMILIES[name][1] for name in names], dtype=float)
-    name = names[rng.choice(len(names), p=weights / weights.sum())]
-    return assemble(name, FAMILIES[name][0](rng))
+def _readable_mesh(
+    meshes: list[MeshFile], rng: np.random.Generator, unusable: Callable[[BadInputError], None]
+) -> Shape:
+    for _ in range(_ATTEMPTS):
+        try:
+            return load_mesh(meshes[rng.integers(len(meshes))])
+        except BadInputError as error:
+            unusable(error)
+            reason = error
+    raise BadInputError(f"no mesh could be read in {_ATTEMPTS} attempts; the last: {reason}")
 
 
 @cache

@@ -35,6 +35,7 @@ from torch.nn import functional
 
 from img2pc.checkpoints import load_weights
 from img2pc.data.dataset import Batch, DataSettings, ShardedDataset, _draw_shape
+from img2pc.data.mesh_folder import has_splits
 from img2pc.data.pictures import PhotographSettings
 from img2pc.evaluation import SUMMARY_COLUMNS, evaluate, generator_method, list_cases, summarise
 from img2pc.files import written_atomically
@@ -214,7 +215,7 @@ def estimate_cameras(
 def measured(weights: Path, folder: Path, limit: int | None, spoil: bool) -> list[float | None]:
     """Means over all categories, as SUMMARY_COLUMNS has them."""
     reconstructor = Reconstructor.load(weights)
-    split = "test" if (folder / "manifest.csv").is_file() else None
+    split = "test" if has_splits(folder) else None
     _, cases = list_cases(folder, reconstructor.info, split, limit)
     if spoil:
         lots = torch.Generator().manual_seed(0)
