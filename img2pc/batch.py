@@ -147,7 +147,9 @@ def run_jobs(
         if stop.asked:
             return outcomes
         with _failures_of(job, outcomes):
-            cut.append((job, reconstructor.cut_out(job.picture, settings.background)))
+            cut.append(
+                (job, reconstructor.cut_out(job.picture, settings.background, job.given_mask))
+            )
     if not cut or stop.asked:
         return outcomes
     crops = torch.from_numpy(np.stack([cut_out.crop for _, cut_out in cut]))

@@ -7,7 +7,7 @@ import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from img2pc.errors import BadInputError
@@ -47,14 +47,51 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class GivenMasks:
+    """A folder of masks that mirrors the folder of pictures."""
+
+    folder: Path
+    known: dict[str, Path]
+
+    @classmethod
+    def read(cls, folder: Path) -> GivenMasks:
+        """
+        Raises:
+            BadInputError: the folder cannot be read.
+        """
+        known: dict[str, Path] = {}
+        for mask in _pictures(folder, set(), with_ours=True)[0]:
+            place = mask.relative_to(folder)
+            known.setdefault(_on_any_disk(place.with_suffix("")), mask)
+            known[_on_any_disk(place)] = mask
+        return cls(folder, known)
+
+    def of(self, place: Path, stem: Path) -> Path:
+        """The mask of a picture by its place in its folder, and by what its results are called.
+
+        That of `a.jpg` is `a_mask.png`, the name that saved masks have, or else `a.jpg` or `a.png`,
+        of whatever format. Where there is none, the first of these.
+        """
+        saved = stem.with_name(stem.name + MASK_ENDING)
+        names = (saved, saved.with_suffix(""), place, stem)
+        found = (self.known.get(_on_any_disk(name)) for name in names)
+        return next((mask for mask in found if mask is not None), self.folder / saved)
+
+
+@dataclass(frozen=True)
 class Job:
-    """One picture and the files that it becomes."""
+    """One picture and the files that it becomes.
+
+    Attributes:
+        given_mask: no result, but what shows where the object is.
+    """
 
     picture: Path
     cloud: Path | None
     mesh: Path | None = None
     preview: Path | None = None
     mask: Path | None = None
+    given_mask: Path | None = None
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -63,9 +100,10 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether every output is a file and no older than the picture."""
+        """Whether every output is a file and no older than the picture and its mask."""
+        inputs = (self.picture, self.given_mask)
         try:
-            changed = self.picture.stat().st_mtime_ns
+            changed = max(path.stat().st_mtime_ns for path in inputs if path is not None)
             found = [path.stat() for path in self.outputs]
         except OSError:
             return False
@@ -73,11 +111,8 @@ class Job:
 
     def absolute(self) -> Job:
         """The same files, from whatever folder they are looked for."""
-        outputs = (self.cloud, self.mesh, self.preview, self.mask)
-        return Job(
-            self.picture.absolute(),
-            *(None if path is None else path.absolute() for path in outputs),
-        )
+        paths = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return replace(self, **{name: path.absolute() for name, path in paths if path is not None})
 
 
 @dataclass(frozen=True)
@@ -88,7 +123,12 @@ class Listing:
     unreadable: tuple[tuple[Path, str], ...]
 
 
-def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -> Listing:
+def list_jobs(
+    folder: Path,
+    targets: Targets,
+    shard: tuple[int, int] = (1, 1),
+    masks: GivenMasks | None = None,
+) -> Listing:
     """The pictures below a folder, by name, and what becomes of each.
 
     Names are kept: `chairs/a.jpg` becomes `chairs/a.ply`. Pictures of one folder that differ in
@@ -100,16 +140,22 @@ def list_jobs(folder: Path, targets: Targets, shard: tuple[int, int] = (1, 1)) -
         BadInputError: the folder cannot be read or holds no picture, or previews or masks would lie
             among the pictures.
     """
-    _keep_apart(targets, folder)
-    pictures, unreadable = _pictures(folder, {each.resolve() for each in targets.folders})
+    _keep_apart(targets, masks, folder)
+    elsewhere = {each.resolve() for each in targets.folders}
+    pictures, unreadable = _pictures(
+        folder, elsewhere if masks is None else {*elsewhere, masks.folder.resolve()}
+    )
     if not pictures and not unreadable:
         raise BadInputError(f"there are no pictures in {folder}")
-    jobs = _jobs([(folder, picture, picture) for picture in pictures], targets, shard)
+    jobs = _jobs([(folder, picture, picture) for picture in pictures], targets, shard, masks)
     return Listing(jobs, tuple(unreadable))
 
 
 def jobs_of_pictures(
-    pictures: Sequence[Path], targets: Targets, shard: tuple[int, int] = (1, 1)
+    pictures: Sequence[Path],
+    targets: Targets,
+    shard: tuple[int, int] = (1, 1),
+    masks: GivenMasks | None = None,
 ) -> Listing:
     """The work of pictures named one by one, as if each lay in a folder of its own; those that
     img2pc drew are left out.
@@ -122,7 +168,7 @@ def jobs_of_pictures(
     if not pictures:
         raise BadInputError("these are previews and masks that img2pc drew")
     for folder in {picture.parent for picture in pictures}:
-        _keep_apart(targets, folder)
+        _keep_apart(targets, masks, folder)
     mirrored = any(targets.folders)
     places = [Path(picture.name) if mirrored else picture for picture in pictures]
     count = Counter(map(_on_any_disk, places))
@@ -132,11 +178,14 @@ def jobs_of_pictures(
     placed = [
         (picture.parent, picture, place) for picture, place in zip(pictures, places, strict=True)
     ]
-    return Listing(_jobs(placed, targets, shard), ())
+    return Listing(_jobs(placed, targets, shard, masks), ())
 
 
 def _jobs(
-    placed: Sequence[tuple[Path, Path, Path]], targets: Targets, shard: tuple[int, int]
+    placed: Sequence[tuple[Path, Path, Path]],
+    targets: Targets,
+    shard: tuple[int, int],
+    masks: GivenMasks | None,
 ) -> tuple[Job, ...]:
     """Of folders, pictures in them, and what must differ for two pictures to become two files."""
     # Beside a.png and a.jpg, a.png.png cannot become a.png.ply: so it keeps its suffix as well.
@@ -144,20 +193,27 @@ def _jobs(
     taken.update(_on_any_disk(place) for _, _, place in placed)
     number, count = shard
     return tuple(
-        _job(folder, picture, targets, taken[_on_any_disk(place.with_suffix(""))] > 1)
+        _job(folder, picture, targets, masks, taken[_on_any_disk(place.with_suffix(""))] > 1)
         for folder, picture, place in placed[number - 1 :: count]
     )
 
 
-def _keep_apart(targets: Targets, folder: Path) -> None:
-    if any(each.resolve() == folder.resolve() for each in targets.drawn):
+def _keep_apart(targets: Targets, masks: GivenMasks | None, folder: Path) -> None:
+    given = () if masks is None else (masks.folder,)
+    if any(each.resolve() == folder.resolve() for each in (*targets.drawn, *given)):
         raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
+    if masks is not None and any(
+        each.resolve() == masks.folder.resolve() for each in targets.folders
+    ):
+        raise BadInputError(f"results would lie among the masks; keep them out of {masks.folder}")
 
 
-def _pictures(folder: Path, targets: set[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+def _pictures(
+    folder: Path, elsewhere: set[Path], with_ours: bool = False
+) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Pictures below a folder, each linked folder once, and what could not be read.
 
-    Folders of results are left out, but not the folder itself.
+    Folders of what is no picture are left out, but not the folder itself.
     """
     pictures, unreadable, seen = [], [], set()
 
@@ -169,21 +225,21 @@ def _pictures(folder: Path, targets: set[Path]) -> tuple[list[Path], list[tuple[
     for name, below, files in os.walk(folder, onerror=note, followlinks=True):
         here = Path(name)
         real = here.resolve()
-        if real in seen or (real in targets and here != folder):
+        if real in seen or (real in elsewhere and here != folder):
             below.clear()
             continue
         seen.add(real)
         below.sort()
-        pictures += [here / file for file in files if _is_picture(here / file)]
+        pictures += [here / file for file in files if _is_picture(here / file, with_ours)]
     return sorted(pictures), unreadable
 
 
-def _is_picture(path: Path) -> bool:
+def _is_picture(path: Path, with_ours: bool) -> bool:
     # What starts with a dot is another program's, macOS's ._a.jpg for one.
     if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
         return False
     # A link to nothing is said to fail; a pipe would be waited for.
-    return not _is_ours(path) if is_file(path) else not exists(path)
+    return (with_ours or not _is_ours(path)) if is_file(path) else not exists(path)
 
 
 def _is_ours(path: Path) -> bool:
@@ -201,7 +257,9 @@ def _on_any_disk(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
-def _job(folder: Path, picture: Path, targets: Targets, keeps_suffix: bool) -> Job:
+def _job(
+    folder: Path, picture: Path, targets: Targets, masks: GivenMasks | None, keeps_suffix: bool
+) -> Job:
     relative = picture.relative_to(folder)
     stem = relative.name if keeps_suffix else relative.stem
 
@@ -215,4 +273,5 @@ def _job(folder: Path, picture: Path, targets: Targets, keeps_suffix: bool) -> J
         beside(clouds, targets.mesh_suffix),
         beside(targets.previews, PREVIEW_ENDING),
         beside(targets.masks, MASK_ENDING),
+        None if masks is None else masks.of(relative, relative.parent / stem),
     )

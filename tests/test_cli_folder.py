@@ -598,6 +598,36 @@ def test_a_disk_that_is_full_from_the_second_file_on(
     )
 
 
+def test_masks_of_a_folder(
+    reconstruct: Run, img2pc: Run, photos: Path, clouds: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """One is the whole object, one cuts it in half, one is missing."""
+    half = Image.open(photos / "a.png").getchannel("A")
+    half.paste(0, (0, 0, half.width // 2, half.height))
+    (tmp_path / "masks").mkdir()
+    half.save(tmp_path / "masks/a.jpg")
+    Image.new("L", half.size, 255).save(tmp_path / "masks/b_mask.png")
+    ran = reconstruct("--mask", tmp_path / "masks", "--json")
+    assert ran.code == 6
+    assert statuses(ran) == {"a.png": "done", "b.PNG": "done", "c.png": "failed"}
+    assert {line.get("foreground") for line in lines_of(ran).values()} == {"mask", None}
+    assert str(tmp_path / "masks/deep/c_mask.png") in str(lines_of(ran)["c.png"]["error"])
+    alone = ("reconstruct", photos / "a.png", "--points", 50, "--weights", tiny_weights)
+    assert img2pc(*alone, "-o", tmp_path / "a.ply", "--mask", tmp_path / "masks").code == 0
+    assert img2pc(*alone, "-o", tmp_path / "whole.ply").code == 0
+    points = [read_cloud(path).points for path in (tmp_path / "a.ply", clouds / "a.ply")]
+    assert np.allclose(*points, atol=1e-5)
+    assert not np.allclose(points[0], read_cloud(tmp_path / "whole.ply").points, atol=1e-2)
+    # A mask that is mended is done again, and so is what had none.
+    later = time.time() + 5
+    os.utime(tmp_path / "masks/b_mask.png", (later, later))
+    ran = reconstruct("--mask", tmp_path / "masks", "--json")
+    assert statuses(ran) == {"a.png": "skipped", "b.PNG": "done", "c.png": "failed"}
+    ran = reconstruct("--mask", tmp_path / "nowhere")
+    assert (ran.code, ran.out) == (3, "")
+    test_cli.assert_one_line(ran.err)
+
+
 def test_a_file_in_the_place_of_the_output_folder(reconstruct: Run, clouds: Path) -> None:
     clouds.write_text("mine")
     ran = reconstruct()
@@ -615,7 +645,7 @@ def test_a_file_in_the_place_of_the_output_folder(reconstruct: Run, clouds: Path
         ["--batch-size", "0"],
         ["--batch-size", "many"],
         ["--mesh", "ply"],
-        ["--mask", "mask.png"],
+        ["--mask", str(ROOT / "examples/chair.png")],
         ["-o", "-"],
     ],
 )

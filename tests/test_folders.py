@@ -14,6 +14,7 @@ import pytest
 from img2pc.errors import BadInputError
 from img2pc.folders import (
     PICTURE_FORMATS,
+    GivenMasks,
     Job,
     Listing,
     Targets,
@@ -241,6 +242,50 @@ def test_clouds_may_lie_beside_their_pictures(photos: Path) -> None:
     fill(photos, "a.png", "deep/b.png")
     jobs = list_jobs(photos, Targets(photos)).jobs
     assert [job.cloud for job in jobs] == [photos / "a.ply", photos / "deep/b.ply"]
+
+
+def test_masks_are_found_by_place_and_name(photos: Path, tmp_path: Path) -> None:
+    fill(photos, "a.jpg", "b.png", "b.jpg", "deep/c.v1.png", "deep/d.png", "masks/x.png")
+    write_png(photos / "a_preview.png", np.zeros((2, 2), dtype=np.uint8))
+    fill(photos / "masks", "a.png", "a_mask.png", "b.jpg", "b.png", "deep/C.V1.webp", "d.png")
+    # What img2pc drew is a mask as well.
+    write_png(photos / "masks/a_mask.png", np.zeros((2, 2), dtype=np.uint8))
+    masks = GivenMasks.read(photos / "masks")
+    jobs = list_jobs(photos, Targets(tmp_path / "clouds"), masks=masks).jobs
+    found = {str(job.picture.relative_to(photos)): job.given_mask for job in jobs}
+    assert found == {
+        "a.jpg": photos / "masks/a_mask.png",
+        "b.jpg": photos / "masks/b.jpg",
+        "b.png": photos / "masks/b.png",
+        "deep/c.v1.png": photos / "masks/deep/C.V1.webp",
+        "deep/d.png": photos / "masks/deep/d_mask.png",  # which is not there
+    }
+    named = jobs_of_pictures([photos / "deep/d.png"], Targets(tmp_path / "clouds"), masks=masks)
+    assert named.jobs[0].given_mask == photos / "masks/d.png"
+
+
+@pytest.mark.parametrize("place", ["photos", "clouds", "previews"])
+def test_masks_may_not_lie_among_pictures_or_results(
+    photos: Path, tmp_path: Path, place: str
+) -> None:
+    fill(photos, "a.png")
+    fill(tmp_path, "clouds/a.png", "previews/a.png")
+    targets = Targets(tmp_path / "clouds", previews=tmp_path / "previews")
+    with pytest.raises(BadInputError, match="keep them out of"):
+        list_jobs(photos, targets, masks=GivenMasks.read(tmp_path / place))
+
+
+def test_a_mask_that_is_newer_than_the_results_is_work(photos: Path, tmp_path: Path) -> None:
+    fill(tmp_path, "photos/a.png", "masks/a.png", "a.ply")
+    job = Job(photos / "a.png", tmp_path / "a.ply", given_mask=tmp_path / "masks/a.png")
+    for path, moment in ((job.picture, 1), (job.given_mask, 3), (job.cloud, 2)):
+        assert path is not None
+        os.utime(path, ns=(moment * SECOND, moment * SECOND))
+    assert not job.is_done
+    os.utime(tmp_path / "a.ply", ns=(3 * SECOND, 3 * SECOND))
+    assert job.is_done
+    (tmp_path / "masks/a.png").unlink()
+    assert not job.is_done
 
 
 @pytest.mark.parametrize("where", ["previews", "masks"])

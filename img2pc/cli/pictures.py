@@ -79,7 +79,9 @@ def reconstruct(
     ] = None,
     mask: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="A picture that is white, or opaque, where the object is."),
+        typer.Option(
+            help="A picture that is white, or opaque, where the object is; for many, a folder."
+        ),
     ] = None,
     background: Annotated[
         Background,
@@ -137,21 +139,27 @@ def reconstruct(
             raise typer.BadParameter(
                 "--overwrite, --batch-size, --shard and --ray are for many pictures"
             )
-        job = _job(image, output, suffix, preview, save_mask)
+        job = _job(image, output, suffix, preview, save_mask, mask)
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
-        check_apart(image, mask, *job.outputs)
+        check_apart(image, job.given_mask, *job.outputs)
         solid = _mesh_settings(size, height, job.mesh)
+        for path in (image, job.given_mask):
+            # Before PyTorch is imported; as JSON it is an outcome like others.
+            if path is not None and not as_json and str(path) != "-" and not exists(path):
+                raise BadInputError(f"{path} does not exist")
         from img2pc.batch import BatchSettings
 
         settings = BatchSettings(background, points, colour=colour, mesh=solid)
-        _reconstruct_one(job, settings, mask, weights, device, as_json)
+        _reconstruct_one(job, settings, weights, device, as_json)
         return
-    from img2pc.folders import Targets, jobs_of_pictures, list_jobs
+    from img2pc.folders import GivenMasks, Targets, jobs_of_pictures, list_jobs
     from img2pc.workers import Stop
 
-    if "-" in map(str, (*images, output)) or mask is not None:
-        raise typer.BadParameter("many pictures go to a folder, and --mask is one picture's")
+    if "-" in map(str, (*images, output)):
+        raise typer.BadParameter("many pictures come from files, and go to a folder")
+    if mask is not None and is_file(mask):
+        raise typer.BadParameter(f"{mask} is one picture's mask; those of many are a folder")
     if output is not None and is_file(output):
         raise BadInputError(f"{output} is a file; the results of many pictures are a folder")
     if output is not None and output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
@@ -159,13 +167,14 @@ def reconstruct(
             f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
         )
     part, targets = _shard(shard), Targets(output, suffix, preview, save_mask)
+    masks = None if mask is None else GivenMasks.read(mask)
     if len(images) == 1:
         targets = replace(targets, clouds=output or image)
-        listing = list_jobs(image, targets, part)
+        listing = list_jobs(image, targets, part, masks)
     elif any(map(is_folder, images)):
         raise typer.BadParameter("name pictures, or one folder")
     else:
-        listing = jobs_of_pictures(images, targets, part)
+        listing = jobs_of_pictures(images, targets, part, masks)
     solid = _mesh_settings(size, height, mesh)
     from img2pc.batch import BatchSettings
 
@@ -234,36 +243,38 @@ def _job(
     mesh_suffix: str | None,
     preview: Path | None,
     save_mask: Path | None,
+    mask: Path | None,
 ) -> Job:
-    from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, Job
+    from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, GivenMasks, Job
 
     if preview is not None and is_folder(preview):
         preview = preview / (image.stem + PREVIEW_ENDING)
     if save_mask is not None and is_folder(save_mask):
         save_mask = save_mask / (image.stem + MASK_ENDING)
+    if mask is not None and is_folder(mask):
+        mask = GivenMasks.read(mask).of(Path(image.name), Path(image.stem))
     if output is None:
         output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
     if str(output) == "-":
         if mesh_suffix is not None:
             raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
-        return Job(image, None, None, preview, save_mask)
+        return Job(image, None, None, preview, save_mask, mask)
     if is_folder(output):
         if str(image) == "-":
             raise BadInputError(f"{output} is a folder; for a picture on stdin name a file in it")
         output = output / f"{image.stem}.ply"
     if output.suffix.lower() == ".ply":
         mesh = None if mesh_suffix is None else output.with_suffix(mesh_suffix)
-        return Job(image, output, mesh, preview, save_mask)
+        return Job(image, output, mesh, preview, save_mask, mask)
     check_mesh_suffix(output)
     if mesh_suffix is not None:
         raise typer.BadParameter(f"{output} is a mesh already", param_hint="--mesh")
-    return Job(image, None, output, preview, save_mask)
+    return Job(image, None, output, preview, save_mask, mask)
 
 
 def _reconstruct_one(
     job: Job,
     settings: BatchSettings,
-    mask: Path | None,
     weights: Path | None,
     device: Device,
     as_json: bool,
@@ -291,7 +302,9 @@ def _reconstruct_one(
     picture = sys.stdin.buffer if str(job.picture) == "-" else job.picture
     to_stdout = job.cloud is None and job.mesh is None
     try:
-        result = reconstructor(picture, settings.background, mask, settings.points, settings.colour)
+        result = reconstructor(
+            picture, settings.background, job.given_mask, settings.points, settings.colour
+        )
         if to_stdout:
             sys.stdout.buffer.write(encode_ply(result.cloud))
         outcome = write_results(result, job, write_mesh)
