@@ -118,10 +118,18 @@ class StructureGenerator(nn.Module):
         nn.init.constant_(_bias(self.mask_head), -2.0)  # most pixels are background
 
     def forward(self, image: Float[Tensor, "batch 4 size size"]) -> Views:
-        features = self.encoder(image)
-        tokens = self.to_tokens(rearrange(features, "b c h w -> b (h w) c"))
-        tokens = self.token_norm(self.attention(tokens + self.position))
-        grid = rearrange(tokens, "b (h w) c -> b c h w", h=features.shape[-2])
+        return self.decode(self.encode(image))
+
+    def encode(
+        self, image: Float[Tensor, "batch 4 size size"]
+    ) -> Float[Tensor, "batch token width"]:
+        """All that is known of the object, by places of the views' common grid."""
+        tokens = self.to_tokens(rearrange(self.encoder(image), "b c h w -> b (h w) c"))
+        encoded: Tensor = self.token_norm(self.attention(tokens + self.position))
+        return encoded
+
+    def decode(self, tokens: Float[Tensor, "batch token width"]) -> Views:
+        grid = rearrange(tokens, "b (h w) c -> b c h w", h=self.config.image_size // 16)
         decoded = self.decoder(grid.contiguous(memory_format=torch.channels_last))
         upsampling = self.config.head_upsampling
         mask = functional.pixel_shuffle(self.mask_head(decoded), upsampling).float()
