@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from img2pc.errors import WeightsError
@@ -61,7 +61,7 @@ def save_weights(path: Path, generator: StructureGenerator, info: WeightsInfo) -
     # One key: safetensors writes several in any order, and equal weights should be equal files.
     header = {FORMAT: json.dumps(values)}
     with written_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        temporary.write_bytes(save(tensors, header))
 
 
 def load_weights(path: Path) -> tuple[StructureGenerator, WeightsInfo]:

@@ -90,7 +90,11 @@ def list_cases(
     """
     if not is_file(folder) and not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
-    pairs = sorted(path for path in folder.glob("*.png") if path.with_suffix(".ply").exists())
+    pairs = sorted(
+        path
+        for path in folder.glob("*.png")
+        if path.with_suffix(".ply").exists() and not path.name.startswith(".")
+    )
     is_shards = not pairs and any(folder.glob("objects-*.safetensors"))
     if split is not None:
         from img2pc.data.mesh_folder import has_splits
@@ -226,9 +230,19 @@ FURNITURE = frozenset(
 def summarise(results: list[CaseScores]) -> list[Summary]:
     """For each category, then furniture and all together: a row per method, in their order."""
     categories = sorted({result.category for result in results})
-    groups = [(each, [r for r in results if r.category == each]) for each in categories]
-    groups.append(("furniture", [r for r in results if r.category in FURNITURE]))
-    groups.append(("all", results))
+    together = {
+        "furniture": [result for result in results if result.category in FURNITURE],
+        "all": results,
+    }
+    groups = [
+        # A category may be called as these are.
+        (
+            f"{each} (category)" if each in together else each,
+            [r for r in results if r.category == each],
+        )
+        for each in categories
+    ]
+    groups += together.items()
     methods = list(dict.fromkeys(result.method for result in results))
     return [
         _mean(method, category, [result for result in group if result.method == method])

@@ -511,6 +511,42 @@ def test_each_option_of_train_is_its_setting(
     assert isinstance(chosen[1], ShardedDataset)
 
 
+def test_training_takes_the_device_that_the_others_take(
+    img2pc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself, Fabric would take what no test has seen: a Mac's."""
+    chosen: list[str] = []
+
+    def run(*arguments: object) -> None:
+        chosen.append(arguments[3].accelerator)
+        raise Reached
+
+    monkeypatch.setattr(loop, "train", run)
+    img2pc("train", tmp_path / "run", "--steps", 1)
+    assert chosen == ["cuda" if torch.cuda.is_available() else "cpu"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limits of resources")
+@pytest.mark.parametrize("kilobytes", [1, 500])
+def test_a_disk_that_is_full_is_said(shards: Path, tmp_path: Path, kilobytes: int) -> None:
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes * 1024},) * 2); "
+        "from img2pc.cli import main; main()"
+    )
+    command = ["data", tmp_path / "new", "--objects", 4, "--family", "mug", "--workers", 1]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (3, ""), ran.stderr
+    assert "cannot write" in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 2  # the last one perhaps after a progress bar
+    assert [path.name for path in (tmp_path / "new").iterdir()] in ([], ["settings.json"])
+
+
 def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:
     shards, run = tmp_path / "shards", tmp_path / "run"
     made = img2pc("data", shards, "--objects", 2, "--family", "chair", "--workers", 1)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from safetensors.torch import save
 from scipy.spatial import cKDTree
 from torch.testing import assert_close
 from trimesh.visual import TextureVisuals
@@ -346,6 +347,15 @@ def test_a_folder_without_shards_is_bad_input(tmp_path: Path) -> None:
         next(write_shards(tmp_path / "file" / "data", SHARD_SETTINGS, 1, workers=1))
 
 
+def test_a_damaged_shard_is_named(shards: Path, tmp_path: Path) -> None:
+    shutil.copytree(shards, tmp_path / "data")
+    shard = sorted((tmp_path / "data").glob("objects-*"))[1]
+    for content in (shard.read_bytes()[:5000], save({"a": torch.zeros(1)})):
+        shard.write_bytes(content)
+        with pytest.raises(BadInputError, match=f"the shard .*{shard.name} is damaged"):
+            ShardedDataset(tmp_path / "data")
+
+
 def test_a_stop_is_heard_between_shards(tmp_path: Path) -> None:
     stop = Stop()
     with patch.object(dataset, "SHARD_OBJECTS", 2):
@@ -427,6 +437,7 @@ def write_manifest(folder: Path, *rows: str) -> None:
 
 
 def test_meshes_without_a_manifest_are_named_after_their_folder(meshes: Path) -> None:
+    (meshes / "table" / "._a.stl").touch()  # macOS's
     assert list_meshes(meshes, "test") == [
         MeshFile(meshes / "lamp" / "c.ply", "lamp"),
         MeshFile(meshes / "table" / "a.stl", "table"),

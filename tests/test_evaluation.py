@@ -301,6 +301,15 @@ def test_summaries_keep_methods_apart_and_in_order() -> None:
     ]
 
 
+def test_a_category_is_not_taken_for_a_sum() -> None:
+    rows = summarise([scores("all", 1.0, None), scores("furniture", 3.0, None)])
+    assert [(row.category, row.count) for row in rows] == [
+        ("all (category)", 1),
+        ("furniture (category)", 1),
+        ("all", 2),
+    ]
+
+
 def test_a_summary_without_furniture_has_no_furniture_row() -> None:
     assert [row.category for row in summarise([scores("mug", 1.0, None)])] == ["mug", "all"]
     assert summarise([]) == []

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from img2pc.data.dataset import DataSettings, render_object
-from img2pc.data.mesh_folder import list_meshes, load_mesh, pack_meshes
+from img2pc.data.mesh_folder import has_splits, list_meshes, load_mesh, pack_meshes
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Shape
 from img2pc.errors import BadInputError
@@ -115,6 +115,9 @@ def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
     said: list[BadInputError] = []
     assert pack_meshes(tmp_path, tmp_path / "pack", "train", said.append) == 1
     assert "broken.glb" in str(said[0])
+    # Without a manifest meshes are of every split, packed or not.
+    assert len(list_meshes(tmp_path / "pack", "test")) == 1
+    assert not has_splits(tmp_path / "pack")
     with pytest.raises(BadInputError, match="is not a folder"):
         pack_meshes(tmp_path / "pack", tmp_path / "again", None, not_expected)
 

@@ -332,8 +332,49 @@ def test_a_run_goes_on_from_weights_and_log_alone(
     assert load_weights(weights)[1].samples == 240
     assert [row["step"] for row in log_without_times(run)] == ["20", "40", "60"]
     (run / "checkpoint.pt").unlink()
+    # Killed since the weights were written: of what came later there is the log alone.
+    with (run / "log.csv").open("a") as log:
+        log.write("80,99.0,320,1,1,1,1,1\n100,120.0,40")
+    weights = train(run, ShardedDataset(shards), CONFIG, replace(SETTINGS, steps=80))
+    assert load_weights(weights)[1].samples == 320
+    assert log_without_times(run)[-1]["step"] == "80"
+    (run / "checkpoint.pt").unlink()
     with pytest.raises(BadInputError, match="another size"):
         train(run, ShardedDataset(shards), replace(CONFIG, token_width=32), SETTINGS)
+
+
+def test_data_counts_as_seen_only_if_there_was_a_step(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    list(write_shards(tmp_path / "other", replace(SHARD_SETTINGS, seed=8), 2, workers=1))
+    run, other = tmp_path / "run", ShardedDataset(tmp_path / "other")
+    shutil.copytree(uninterrupted, run)
+    assert (
+        load_weights(train(run, other, CONFIG, SETTINGS))[1].data == ShardedDataset(shards).hashes
+    )
+    weights = train(run, other, CONFIG, replace(SETTINGS, steps=41))
+    assert load_weights(weights)[1].data == (*ShardedDataset(shards).hashes, *other.hashes)
+
+
+def test_faults_and_points_of_the_loss_are_drawn_apart(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One would else choose the other: both begin with a number for each picture."""
+    first: list[torch.Tensor] = []
+
+    def noting(function, place: int):
+        def noted(*arguments):
+            state = arguments[place].get_state()
+            first.append(torch.rand(4, generator=torch.Generator().set_state(state)))
+            return function(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(loop, "augmented", noting(loop.augmented, 1))
+    monkeypatch.setattr(loop, "chamfer_losses", noting(chamfer_losses, 3))
+    settings = replace(SETTINGS, steps=3, stage="chamfer")
+    train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
+    assert len({tuple(numbers.tolist()) for numbers in first}) == 6
 
 
 def test_a_checkpoint_of_before_is_refused(

@@ -102,7 +102,9 @@ def run(sitting: Sitting) -> dict[str, object]:
         shutil.copy(training / LOG, sitting.out / LOG)
         summary = _summary(sitting, training, data, begin)
         if measured is not None:
-            measured.wait()
+            with suppress(subprocess.TimeoutExpired):
+                measured.wait(max(deadline - time.monotonic() - 60, 0))
+            _stop(measured)
             left = deadline - time.monotonic()
             summary |= _measured(sitting, training / WEIGHTS, held_out, left, log)
     (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))

@@ -207,7 +207,9 @@ def train(
     ] = None,
     steps: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Instead of --minutes: same seed, same losses."),
+        typer.Option(
+            min=1, help="Instead of --minutes: on a CPU the same seed gives the same losses."
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step and device.")] = 32,
     learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW, at its peak.")] = 8e-4,
@@ -271,8 +273,6 @@ def train(
 
     if (steps is None) == (minutes is None):
         raise typer.BadParameter("give either --minutes or --steps")
-    if accelerator == "cuda":
-        chosen_device(accelerator)  # Fabric would say it at length
     settings = TrainingSettings(
         steps=steps,
         minutes=minutes,
@@ -285,7 +285,7 @@ def train(
         completeness_weight=completeness_weight,
         augmentation_share=augmentation_share,
         workers=workers,
-        accelerator=accelerator,
+        accelerator=chosen_device(accelerator),  # Fabric's own choice may be one never tried
         devices=devices,
         precision=precision,
         checkpoint_minutes=checkpoint_minutes,

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int32, Int64, UInt8, UInt16
 from numpy import ndarray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from img2pc.cameras import (
@@ -397,7 +397,7 @@ def _write_shard(folder: Path, settings: DataSettings, start: int, stop: int) ->
     }
     header = {"categories": json.dumps([each.category for each in rendered])}
     with written_atomically(_shard_path(folder, start)) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        temporary.write_bytes(save(tensors, header))
     return unusable
 
 
@@ -427,21 +427,15 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             if not paths:
                 raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
             before = len(self.categories)
+            for path in paths:
+                tensors, categories = self._open(path)
+                self._shards.append(tensors)
+                self.categories += categories
             try:
-                for path in paths:
-                    # One made anew, because the set has grown, is another file.
-                    key = (path, path.stat().st_ino)
-                    if key not in self._opened:
-                        with safe_open(path, framework="pt") as shard:
-                            categories = json.loads(shard.metadata()["categories"])
-                        self._opened[key] = (load_file(path), categories)
-                    tensors, categories = self._opened[key]
-                    self._shards.append(tensors)
-                    self.categories += categories
                 settings = (folder / "settings.json").read_text()
                 described = f"{settings} {len(self.categories) - before} objects"
                 seeds.append(int(json.loads(settings)["seed"]))
-            except (OSError, SafetensorError) as error:
+            except OSError as error:
                 raise BadInputError(f"the data set in {folder} is damaged: {error}") from error
             except (ValueError, KeyError, TypeError) as error:
                 raise BadInputError(f"{folder / 'settings.json'} is damaged") from error
@@ -458,6 +452,19 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         absent = torch.empty(0)
         novel = {shard.get("novel_depth", absent).shape[1:] for shard in self._shards}
         self._novel = _STORED_NOVEL if len(novel) == 1 and any(novel) else ()
+
+    def _open(self, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+        """The tensors of a shard and the categories of its objects."""
+        try:
+            # One made anew, because the set has grown, is another file.
+            key = (path, path.stat().st_ino)
+            if key not in self._opened:
+                with safe_open(path, framework="pt") as shard:
+                    categories = json.loads(shard.metadata()["categories"])
+                self._opened[key] = (load_file(path), categories)
+            return self._opened[key]
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise BadInputError(f"the shard {path} is damaged: {error}") from error
 
     def grown(self) -> ShardedDataset:
         """The folders as they are now; only shards that are new are opened."""

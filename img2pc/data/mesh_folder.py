@@ -59,7 +59,8 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
         meshes = [
             MeshFile(path, path.parent.name)
             for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in MESH_SUFFIXES
+            # What starts with a dot is another program's, macOS's ._a.glb for one.
+            if path.suffix.lower() in MESH_SUFFIXES and not path.name.startswith(".")
         ]
     if not meshes:
         raise BadInputError(f"no meshes found in {folder}")
@@ -121,7 +122,7 @@ def pack_meshes(
             except BadInputError as error:
                 skipped(error)
 
-    return write_pack(pack, split, readable())
+    return write_pack(pack, split if has_splits(folder) else None, readable())
 
 
 def mesh_name(folder: Path, mesh: MeshFile) -> str:

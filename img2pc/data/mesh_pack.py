@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numpy import ndarray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from img2pc.data.shapes import Material, Shape
 from img2pc.errors import BadInputError
@@ -65,7 +65,7 @@ def write_pack(path: Path, split: str | None, shapes: Iterable[tuple[str, Shape]
         raise BadInputError(f"there are no meshes to pack into {path}")
     header = {FORMAT: json.dumps({"split": split, "categories": categories})}
     with written_atomically(path) as temporary:
-        save_file(blobs, temporary, metadata=header)
+        temporary.write_bytes(save(blobs, header))
     return len(blobs)
 
 

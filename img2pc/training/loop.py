@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import ctypes
+import io
 import logging
 import math
 import os
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning_fabric
@@ -46,6 +46,7 @@ from img2pc.pseudo_renderer import render
 from img2pc.training.augmentation import augmented
 from img2pc.training.muon import Muon
 from img2pc.views import Views
+from img2pc.workers import Stop, stopped_by_interrupt
 
 # Of the optimisers: what a resumed run takes from its call, not from the checkpoint.
 _OF_THE_CALL = ("peak", "weight_decay")
@@ -58,7 +59,7 @@ class TrainingSettings:
 
     Attributes:
         minutes: training time, over all resumed sittings; losses then depend on the machine's
-            speed. With `steps` the same seed gives the same losses.
+            speed. With `steps` the same seed gives the same losses, on a CPU.
         batch_size: pictures a step and device.
         average_decay: of the exponential moving average of the weights, which is what is saved.
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
@@ -90,7 +91,7 @@ class TrainingSettings:
     seed: int = 0
     workers: int = 1
     checkpoint_minutes: float = 5.0
-    accelerator: str = "auto"
+    accelerator: str = "cpu"
     devices: int = 1
     precision: str = "auto"
     compiled: bool = False
@@ -166,7 +167,9 @@ def train(
     def save() -> None:
         if not fabric.is_global_zero:
             return
-        hashes = tuple(dict.fromkeys((*before.data, *_hashes(data, settings))))
+        # A run that was done already has seen nothing of this call's data.
+        seen = _hashes(data, settings) if samples > before.samples else ()
+        hashes = tuple(dict.fromkeys((*before.data, *seen)))
         info = WeightsInfo(config, hashes, samples)
         state = {
             "config": repr(config),
@@ -178,25 +181,30 @@ def train(
             "average": average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         }
+        # In memory first: what PyTorch raises on a full disk says nothing of it.
+        torch.save(state, content := io.BytesIO())
         with written_atomically(run_folder / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(content.getbuffer())
         save_weights(weights_path, average, info)
 
     saved = logged = time.monotonic()
     logged_samples = samples
     log_path = run_folder / "log.csv" if fabric.is_global_zero else Path(os.devnull)
     with write_errors(log_path):
-        log_file = log_path.open("a", newline="")
-    with _StopRequests() as stop, log_file:
+        log_file = log_path.open("a+", newline="")
+    stop = Stop()
+    with stopped_by_interrupt(stop), log_file:
         log = csv.writer(log_file)
-        if log_file.tell() == 0:
+        log_file.seek(0)
+        written = log_file.read()
+        if not written:
             log.writerow(LOG_COLUMNS)
+        elif not written.endswith("\n"):  # the process was killed while it wrote
+            log_file.write("\r\n")
         while True:
             # Clocks and signals differ between processes; the first one's count for all.
             begin = time.monotonic()
-            share, stopping = fabric.broadcast(
-                (_share_done(settings, step, seconds), stop.requested)
-            )
+            share, stopping = fabric.broadcast((_share_done(settings, step, seconds), stop.asked))
             if share >= 1 or stopping:
                 break
             for optimiser in optimisers:
@@ -266,7 +274,8 @@ def _chamfer_loss(
     predicted: Views, true: Views, settings: TrainingSettings, lot: int
 ) -> Float[torch.Tensor, ""]:
     """How far the points are from the true surface and it from them; other points each lot."""
-    generator = torch.Generator(true.depth.device).manual_seed(lot)
+    # With the lot itself it would draw the numbers that chose the pictures' faults.
+    generator = torch.Generator(true.depth.device).manual_seed(~lot)
     cameras, weight = fixed_cameras(true.depth.shape[-1]), settings.completeness_weight
     return chamfer_losses(predicted, true, cameras, generator, weight).total
 
@@ -302,7 +311,7 @@ def _schedule(share: float, warm_up: float) -> float:
 def _precision(settings: TrainingSettings) -> str:
     if settings.precision != "auto":
         return settings.precision
-    if settings.accelerator in ("auto", "cuda", "gpu") and torch.cuda.is_available():
+    if settings.accelerator == "cuda":
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     # Measured on Zen 4 (2 cores, batch 32): bf16 1.8 times as fast as fp32. Without the
     # instructions it is emulated, and slower.
@@ -438,8 +447,10 @@ def _resume_from_weights(
         each.load_state_dict(saved.state_dict())
     try:
         with log.open(newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-        return (int(rows[-1]["step"]), float(rows[-1]["seconds"]), info) if rows else (0, 0.0, info)
+            # Rows are written more often than weights, and the last one perhaps by half.
+            rows = [row for row in csv.DictReader(file) if row["rate"] is not None]
+        done = [row for row in rows if int(row["samples"]) <= info.samples]
+        return (int(done[-1]["step"]), float(done[-1]["seconds"]), info) if done else (0, 0.0, info)
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise BadInputError(f"{log} is damaged; choose another folder") from error
 
@@ -525,23 +536,3 @@ class _Plan:
                 yield chosen.tolist(), bool(mirrored[position])
                 position += self._stride
                 number += self._stride
-
-
-class _StopRequests:
-    """Turns SIGINT and SIGTERM into a flag for as long as the block lasts."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._previous: dict[int, Any] = {}
-
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-
-    def __enter__(self) -> _StopRequests:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._request)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
