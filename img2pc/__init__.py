@@ -27,6 +27,8 @@ def reconstruct(
 ) -> PointCloud:
     """Picture of one object → its point cloud, in the object frame, in the picture's colours.
 
+    The picture is a file, an open one, or an array of RGB or straight-alpha RGBA.
+
     `background` says how to tell the object from it; a `mask`, a picture that is white (or opaque)
     where the object is, is taken instead. `device` is as PyTorch names it.
     Loads the weights each time; keep a `Reconstructor` for many pictures.

@@ -17,6 +17,8 @@ from img2pc.errors import BadInputError
 from img2pc.files import is_file
 from img2pc.open3d_process import read_with_open3d
 
+_FARTHEST = 1e18  # whose square single precision holds; scanners mark misses by more
+
 
 @dataclass(frozen=True)
 class PointArrays:
@@ -49,13 +51,15 @@ def read_cloud(path: Path) -> PointArrays:
             cloud = _read_pts(path)
         elif path.suffix.lower() == ".xyz":
             cloud = _read_xyz(path)
+        elif path.suffix.lower() == ".obj":
+            cloud = _read_obj(path)
         else:
             cloud = _read_with_trimesh(path)
     except BadInputError:
         raise
     except Exception as error:  # trimesh raises whatever its parsers raise
         raise BadInputError(f"cannot read points from {path}: {error}") from error
-    finite = np.isfinite(cloud.points).all(-1)
+    finite = (np.abs(cloud.points) < _FARTHEST).all(-1)
     if not finite.any():
         raise BadInputError(f"{path} holds no finite points")
     normals = None if cloud.normals is None else cloud.normals[finite]
@@ -80,8 +84,7 @@ def _read_with_trimesh(path: Path) -> PointArrays:
     points = np.array(loaded.vertices, dtype=np.float64)
     elements = loaded.metadata.get("_ply_raw", {})
     if "vertex" not in elements:
-        coloured = len(points) and np.shape(loaded.colors) == (len(points), 4)
-        return PointArrays(points, colours=loaded.colors[:, :3] if coloured else None)
+        raise BadInputError(f"{path} holds no points")
     raw = elements["vertex"]
     header, _, body = path.read_bytes().partition(b"end_header")
     announced = sum(element["length"] for element in elements.values())
@@ -97,14 +100,46 @@ def _read_with_trimesh(path: Path) -> PointArrays:
         columns = [np.reshape(raw["data"][name], -1) for name in ("nx", "ny", "nz")]
         normals = np.stack(columns, -1).astype(np.float64)
     if {"red", "green", "blue"} <= set(names):
-        colours = np.array(loaded.colors[:, :3], dtype=np.uint8)
+        columns = [np.reshape(raw["data"][name], -1) for name in ("red", "green", "blue")]
+        colours = _colours(np.stack(columns, -1).astype(names["red"]))  # text is read as floats
     return PointArrays(points, normals, colours)
+
+
+def _colours(values: ndarray) -> UInt8[ndarray, "point 3"] | None:
+    """Of 8 or 16 bits, or from 0 to 1 where they are no whole numbers; None if they are neither."""
+    highest = values.max(initial=0)
+    ends = (1, 255, 65535) if values.dtype.kind == "f" else (255, 65535)
+    end = next((end for end in ends if highest <= end), None)
+    if end is None or not np.isfinite(values).all() or values.min(initial=0) < 0:
+        return None
+    return np.asarray((values.astype(np.float64) * (255 / end)).round().astype(np.uint8))
+
+
+def _read_obj(path: Path) -> PointArrays:
+    """Rows "v x y z" and perhaps red, green and blue; normals if there are as many as points."""
+    kinds: dict[str, list[list[str]]] = {"v": [], "vn": [], "f": []}
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        kind, *values = line.split() or [""]
+        if kind in kinds:
+            kinds[kind].append(values)
+    if kinds["f"]:
+        raise BadInputError(f"{path} is a mesh, not a point cloud")
+    if not kinds["v"]:
+        raise BadInputError(f"{path} holds no points")
+    table, normals = np.array(kinds["v"], dtype=float), np.array(kinds["vn"], dtype=float)
+    if table.ndim != 2 or table.shape[1] < 3:
+        raise BadInputError(f"{path} is damaged: it holds points of less than three coordinates")
+    return PointArrays(
+        table[:, :3],
+        normals if normals.shape == (len(table), 3) else None,
+        _colours(table[:, 3:6]) if table.shape[1] >= 6 else None,
+    )
 
 
 def _read_xyz(path: Path) -> PointArrays:
     """Columns four to six are normals where they all have unit length, and else colours where they
     are whole numbers from 0 to 255. The first row may name the columns."""
-    rows = path.read_text(errors="replace").replace(",", " ").splitlines()
+    rows = path.read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").splitlines()
     named = rows and re.match(r"\s*[a-z_]", rows[0], re.IGNORECASE)
     table = np.loadtxt(rows[1:] if named else rows, ndmin=2, comments=("#", "//"))
     if table.shape[1] < 3:
@@ -124,7 +159,7 @@ def _read_pts(path: Path) -> PointArrays:
 
     Open3D would fill rows that are announced but lacking with whatever is in memory.
     """
-    with path.open(errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
         announced = int(first) if len(first.split()) == 1 else None
         table = np.loadtxt(file if announced is not None else chain([first], file), ndmin=2)
@@ -132,7 +167,9 @@ def _read_pts(path: Path) -> PointArrays:
         raise BadInputError(f"{path} is damaged: {announced} points announced, {len(table)} there")
     if table.shape[1] not in (3, 4, 6, 7):
         raise BadInputError(f"{path} is damaged: it has {table.shape[1]} columns")
-    colours = table[:, -3:].astype(np.uint8) if table.shape[1] > 4 else None
+    colours = None
+    if table.shape[1] > 4 and (table[:, -3:] % 1 == 0).all():
+        colours = _colours(table[:, -3:].astype(np.int64))
     return PointArrays(table[:, :3], colours=colours)
 
 

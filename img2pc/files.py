@@ -54,10 +54,13 @@ def write_errors(path: Path) -> Iterator[None]:
 def written_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place when the block succeeds.
 
+    A link is followed, and stays.
+
     Raises:
         BadInputError: the folder is missing or not writable.
     """
     with write_errors(path):
+        path = Path(os.path.realpath(path))
         # A part of the stem: names may be as long as file systems allow.
         handle, name = tempfile.mkstemp(
             dir=path.parent, prefix=f".{path.stem[:30]}-", suffix=path.suffix

@@ -19,6 +19,7 @@ PICTURE_FORMATS = (
 )
 # Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
 MARK = ("Software", "img2pc")
+CLOUD_MARK = b"\ncomment img2pc"  # of the PLYs (pointclouds.encode_ply)
 PREVIEW_ENDING, MASK_ENDING = "_preview.png", "_mask.png"
 
 
@@ -198,6 +199,25 @@ def _jobs(
     )
 
 
+def check_replaceable(jobs: Sequence[Job]) -> None:
+    """Clouds beside their pictures replace none but ours: others' may be the truth about them.
+
+    Raises:
+        BadInputError: one would.
+    """
+    for job in jobs:
+        if job.cloud is not None and is_file(job.cloud) and not _begins_with(job.cloud, CLOUD_MARK):
+            raise BadInputError(f"{job.cloud} is not of img2pc; say with -o where the clouds go")
+
+
+def _begins_with(path: Path, mark: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return mark in file.read(128)
+    except OSError:  # said later
+        return False
+
+
 def _keep_apart(targets: Targets, masks: GivenMasks | None, folder: Path) -> None:
     given = () if masks is None else (masks.folder,)
     if any(each.resolve() == folder.resolve() for each in (*targets.drawn, *given)):
@@ -243,13 +263,8 @@ def _is_picture(path: Path, with_ours: bool) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    if path.suffix.lower() != ".png":
-        return False
-    try:
-        with path.open("rb") as file:
-            return b"tEXt" + b"\0".join(part.encode() for part in MARK) in file.read(128)
-    except OSError:  # said later, of the picture
-        return False
+    mark = b"tEXt" + b"\0".join(part.encode() for part in MARK)
+    return path.suffix.lower() == ".png" and _begins_with(path, mark)
 
 
 def _on_any_disk(path: Path) -> str:

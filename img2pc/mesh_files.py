@@ -125,7 +125,10 @@ def read_pieces(path: Path) -> tuple[Any, list[Any]]:
                     raise ValueError("faces have corners that are not there")
             return scene, pieces
     except Exception as error:  # trimesh raises whatever its parsers raise
-        raise BadInputError(f"cannot read a mesh from {path}: {error}") from error
+        hint = ""
+        if "unexpected length" in str(error):
+            hint = " (are some of its faces triangles and some not? Triangulate it, or save an OBJ)"
+        raise BadInputError(f"cannot read a mesh from {path}: {error}{hint}") from error
 
 
 def joined(pieces: list[Any]) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:

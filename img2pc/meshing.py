@@ -158,6 +158,8 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
             break
     if best is None or not (best.report.printable or settings.best_effort):
         raise NotPrintableError(f"no printable solid could be made of the cloud ({reasons[-1]})")
+    if settings.depth is not None and best.method != f"Poisson at depth {depth}":
+        log.warning("made otherwise than at depth %d, which failed (-v says why)", depth)
     log.info("%s: %d triangles", best.method, best.report.triangles)
     return best
 
@@ -475,7 +477,7 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
         while simple.num_tri() > settings.faces and tolerance < _size(solid).max() / 10:
             tolerance *= 1.5
             simple = solid.simplify(tolerance)
-    if simple.num_tri() > settings.faces:
+    if simple.num_tri() > settings.faces and not settings.best_effort:
         raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
     return simple
 

@@ -246,7 +246,7 @@ def _body_volumes(
 
 def _fits(size: Float[ndarray, "3"], bed: tuple[float, float, float]) -> bool:
     """Whether it fits as it stands or turned by a quarter about the vertical."""
-    across, deep, high = size
+    across, deep, high = size - 0.01  # metres in single precision are not exact
     return bool(
         high <= bed[2]
         and ((across <= bed[0] and deep <= bed[1]) or (across <= bed[1] and deep <= bed[0]))

@@ -31,7 +31,7 @@ from img2pc.views import Views
 log = logging.getLogger(__name__)
 
 
-Picture = str | Path | BinaryIO | UInt8[ndarray, "height width 4"]
+Picture = str | Path | BinaryIO | UInt8[ndarray, "height width channel"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Reconstructor:
         points: int | None = None,
         colour: bool = True,
     ) -> Reconstruction:
-        """Reconstruct the object of one picture: a file, an open one, or straight-alpha RGBA.
+        """Reconstruct the object of one picture: a file, an open one, RGB or straight-alpha RGBA.
 
         Args:
             background: how to tell it from the object.
@@ -110,7 +110,7 @@ class Reconstructor:
         """
         with _phase("read"):
             picture = Path(picture) if isinstance(picture, str) else picture
-            rgba = picture if isinstance(picture, np.ndarray) else read_image(picture)
+            rgba = _with_alpha(picture) if isinstance(picture, np.ndarray) else read_image(picture)
             chosen = None if mask is None else read_mask(Path(mask), rgba.shape[:2])
         with _phase("cut out and crop"):
             foreground = find_foreground(rgba, background, chosen)
@@ -163,6 +163,17 @@ class Reconstructor:
         if not len(cloud):
             raise BadInputError(f"no object was recognised in the picture; {HOW_TO_SHOW_IT}")
         return cloud
+
+
+def _with_alpha(pixels: UInt8[ndarray, "height width channel"]) -> UInt8[ndarray, "height width 4"]:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise BadInputError(
+            f"an array of {pixels.dtype}, {pixels.shape}, is not RGB or RGBA of 8 bits"
+        )
+    if not pixels.size:
+        raise BadInputError("the picture has no pixels")
+    opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
+    return np.concatenate([pixels, opaque], -1)[..., :4]
 
 
 @contextmanager

@@ -183,8 +183,8 @@ def test_missing_and_broken_weights(img2pc, chair_picture: Path, tmp_path: Path)
 def test_targets_that_cannot_be_written(
     img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
-    for option in ("-o", "--preview"):
-        target = tmp_path / "missing" / "target.ply"
+    for option, name in (("-o", "target.ply"), ("--preview", "target.png")):
+        target = tmp_path / "missing" / name
         ran = img2pc("reconstruct", chair_picture, option, target, "--weights", tiny_weights)
         assert ran.code == 3
         assert_one_line(ran.err)
@@ -210,6 +210,30 @@ def test_results_of_one_picture_may_go_to_folders(
     ran = img2pc("reconstruct", "-", "-o", tmp_path)
     assert (ran.code, ran.out) == (3, "")
     assert "name a file in it" in ran.err
+    # Nor need they be there.
+    clouds, seen = tmp_path / "new/clouds", tmp_path / "seen"
+    options = ("-o", clouds, "--preview", seen, "--weights", tiny_weights)
+    assert img2pc("reconstruct", chair_picture, *options).code == 0
+    assert [path.name for path in clouds.iterdir()] == ["chair.ply"]
+    assert [path.name for path in seen.iterdir()] == ["chair_preview.png"]
+
+
+def test_a_cloud_of_others_is_not_replaced_unasked(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    """In a folder of pairs it is the truth about the picture."""
+    picture, cloud = tmp_path / "chair.png", tmp_path / "chair.ply"
+    picture.write_bytes(chair_picture.read_bytes())
+    for there in (picture, tmp_path):
+        cloud.write_text("ply\nformat ascii 1.0\n")
+        ran = img2pc("reconstruct", there, "--weights", tiny_weights)
+        assert (ran.code, ran.out) == (3, "")
+        assert_one_line(ran.err)
+        assert cloud.read_text() == "ply\nformat ascii 1.0\n"
+    assert img2pc("reconstruct", picture, "-o", cloud, "--weights", tiny_weights).code == 0
+    # Ours is.
+    assert img2pc("reconstruct", picture, "--points", 9, "--weights", tiny_weights).code == 0
+    assert b"vertex 9" in cloud.read_bytes()
 
 
 @pytest.mark.parametrize("module", ["embreex.mesh_construction", "lightning_fabric"])
@@ -232,6 +256,10 @@ def test_what_only_training_needs_is_named(
     "arguments",
     [
         ["reconstruct", "picture.png", "-o", "cloud.xyz"],
+        ["reconstruct", "picture.png", "--preview", "preview.jpg"],
+        ["reconstruct", "picture.png", "--save-mask", "mask.jpg"],
+        ["mesh", "cloud.ply", "--preview", "mesh.jpg"],
+        ["reconstruct", "one.png", "other.png", "--preview", "sheet.png"],
         ["reconstruct", "picture.png", "--points", "0"],
         ["reconstruct", "picture.png", "--colourful"],
         ["reconstruct"],

@@ -174,6 +174,55 @@ def test_colours_of_an_obj_file(tmp_path: Path) -> None:
     assert cloud.colours.tolist() == [[255, 0, 0], [0, 51, 255]]
 
 
+@pytest.mark.parametrize("colours", ["255 0 10|0 51 255", "1 0 0.04|0 0.2 1"])
+def test_normals_and_colours_of_an_obj_file(colours: str, tmp_path: Path) -> None:
+    """Of 8 bits or from 0 to 1; there must be as many normals as points."""
+    one, other = colours.split("|")
+    text = f"# cloud\nv 0 0 0 {one}\nvn 0 0 1\n\nv 1 2 3 {other}\nvn 1 0 0\n"
+    cloud = read_cloud(saved(tmp_path / "cloud.obj", text))
+    assert cloud.normals is not None
+    assert cloud.colours is not None
+    assert cloud.normals.tolist() == NORMALS[:2]
+    assert cloud.colours.tolist() == [[255, 0, 10], [0, 51, 255]]
+    assert read_cloud(saved(tmp_path / "more.obj", text + "vn 0 1 0\n")).normals is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("uchar", [[1, 0, 1], [0, 0, 0]], [[1, 0, 1], [0, 0, 0]]),
+        ("ushort", [[65535, 0, 32768], [257, 0, 0]], [[255, 0, 128], [1, 0, 0]]),
+        ("ushort", [[255, 0, 7], [0, 0, 0]], [[255, 0, 7], [0, 0, 0]]),
+        ("float", [[1, 0, 0.5], [0, 0, 0.2]], [[255, 0, 128], [0, 0, 51]]),
+        ("float", [[255, 0, 7], [0, 0, 0]], [[255, 0, 7], [0, 0, 0]]),
+        ("float", [[-1, 0, 0], [0, 0, 0]], None),
+        ("float", [["nan", 0, 0], [0, 0, 0]], None),
+    ],
+)
+def test_colours_of_any_depth(
+    kind: str, values: list[list[float]], expected: list[list[int]] | None, tmp_path: Path
+) -> None:
+    names = "".join(f"property {kind} {name}\n" for name in ("red", "green", "blue"))
+    rows = "".join(f"{x} 0 0 {' '.join(map(str, row))}\n" for x, row in enumerate(values))
+    axes = "".join(f"property float {name}\n" for name in "xyz")
+    header = f"ply\nformat ascii 1.0\nelement vertex {len(values)}\n{axes}{names}end_header\n"
+    colours = read_cloud(saved(tmp_path / "cloud.ply", header + rows)).colours
+    assert (None if colours is None else colours.tolist()) == expected
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "pts", "obj"])
+def test_a_byte_order_mark_is_none_of_the_text(suffix: str, tmp_path: Path) -> None:
+    v = "v " if suffix == "obj" else ""
+    path = saved(tmp_path / f"cloud.{suffix}", f"\ufeff{v}0 0 0\n{v}1 2 3\n")
+    assert read_cloud(path).points.tolist() == POINTS[:2]
+
+
+@pytest.mark.parametrize("far", [1e20, 1e155, 1.7e308])
+def test_what_scanners_write_for_nothing_is_no_point(far: float, tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.xyz", f"0 0 0\n{far} {far} {far}\n1 2 3\n")
+    assert read_cloud(path).points.tolist() == POINTS[:2]
+
+
 def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
     """Points, normals, packed colours; the point that is not finite goes."""
     header = pcd_header(4, "normal_x", "normal_y", "normal_z", "rgb")
@@ -207,6 +256,11 @@ def test_pts_files(between: str, coloured: bool, tmp_path: Path) -> None:
         assert (None if cloud.colours is None else cloud.colours.tolist()) == (
             COLOURS if coloured else None
         )
+
+
+def test_colours_of_a_pts_file_that_are_none_are_left_out(tmp_path: Path) -> None:
+    path = saved(tmp_path / "cloud.pts", "0 0 0 nan 0 0\n1 2 3 0 0 0\n")
+    assert read_cloud(path).colours is None
 
 
 @pytest.mark.parametrize("text", ["3\n0 0 0\n1 2 3\n", "2\n0 0 0\noops\n", "0 0\n1 2\n", "\n"])

@@ -23,6 +23,18 @@ def test_files_are_the_same_by_whatever_name(tmp_path: Path) -> None:
     assert not is_same_file(there, missing)
 
 
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    link, there = tmp_path / "link", tmp_path / "far" / "there"
+    there.parent.mkdir()
+    link.symlink_to(there)
+    for content in ("new", "newer"):
+        with written_atomically(link) as temporary:
+            temporary.write_text(content)
+        assert link.is_symlink()
+        assert there.read_text() == content
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "link", "there"]
+
+
 def test_files_written_by_many_threads_have_the_usual_mode(tmp_path: Path) -> None:
     def write(number: int) -> int:
         with written_atomically(tmp_path / str(number)) as temporary:

@@ -213,3 +213,18 @@ def test_coordinates_that_are_not_finite_are_named(number: float, tmp_path: Path
     for suffix in (".stl", ".obj"):
         with pytest.raises(BadInputError, match=rf"nan\{suffix} holds coordinates that are not"):
             read_mesh(tmp_path / f"nan{suffix}")
+
+
+def test_a_ply_of_triangles_and_quads_says_what_helps(tmp_path: Path) -> None:
+    """A binary one; trimesh cannot read it."""
+    header = (
+        "ply\nformat binary_little_endian 1.0\nelement vertex 5\nproperty float x\n"
+        "property float y\nproperty float z\nelement face 5\n"
+        "property list uchar int vertex_indices\nend_header\n"
+    )
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 0.5, 1]], "<f4")
+    faces = [[3, 2, 1, 0], [0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]]
+    body = b"".join(bytes([len(face)]) + np.array(face, "<i4").tobytes() for face in faces)
+    (tmp_path / "pyramid.ply").write_bytes(header.encode() + corners.tobytes() + body)
+    with pytest.raises(BadInputError, match="Triangulate it"):
+        read_mesh(tmp_path / "pyramid.ply")

@@ -505,6 +505,30 @@ def test_the_best_effort_is_the_last_solid(
     assert solid.report.bodies == 1
 
 
+def test_the_best_effort_may_have_more_faces_than_asked_for(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_it_is(vertices: np.ndarray, faces: np.ndarray, budget: int) -> tuple[np.ndarray, ...]:
+        return vertices, faces
+
+    monkeypatch.setattr(meshing, "decimate", as_it_is)
+    with pytest.raises(NotPrintableError, match="simplified to 4 faces"):
+        solid_from_cloud(tower, MeshSettings(faces=4))
+    solid = solid_from_cloud(tower, MeshSettings(faces=4, best_effort=True))
+    assert solid.report.printable
+    assert solid.report.triangles > 4
+
+
+def test_a_depth_that_was_asked_for_and_failed_is_said(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", refusing)
+    solid_from_cloud(tower)
+    assert "depth" not in caplog.text
+    solid_from_cloud(tower, MeshSettings(depth=6))
+    assert "made otherwise than at depth 6" in caplog.text
+
+
 def test_only_what_is_printable_is_written(tmp_path: Path) -> None:
     box = trimesh.creation.box()
     mesh = TriangleMesh(np.array(box.vertices), np.array(box.faces[1:], dtype=np.int64))

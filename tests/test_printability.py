@@ -249,6 +249,8 @@ def test_the_bed_takes_a_mesh_as_it_stands_or_turned_by_a_quarter() -> None:
     brick = mesh_of(block((30, 20, 10)))
     for bed in ((30, 20, 10), (20, 30, 10)):
         assert inspect_mesh(brick, bed_mm=bed).printable
+    brick.vertices[0] -= 3e-6  # single precision
+    assert inspect_mesh(brick, bed_mm=(30, 20, 10)).printable
     for bed in ((29, 20, 10), (20, 29, 10), (30, 19, 10), (30, 20, 9), (10, 20, 30)):
         problem = "30 x 20 x 10 mm does not fit the bed of {} x {} x {} mm".format(*bed)
         assert inspect_mesh(brick, bed_mm=bed).problems == (problem,)

@@ -124,6 +124,18 @@ def test_to_stdout(img2pc: Run, chair_picture: Path, tiny_weights: Path, tmp_pat
     assert b"generate views" in ran.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_a_full_disk_behind_stdout(chair_picture: Path, tiny_weights: Path) -> None:
+    command = ["reconstruct", str(chair_picture), "-o", "-", "--weights", str(tiny_weights)]
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+    assert ran.returncode == 3
+    assert "cannot write to stdout" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_other_results_beside_a_cloud_on_stdout(
     chair_picture: Path, tiny_weights: Path, tmp_path: Path, capsysbinary, monkeypatch
 ) -> None:
@@ -573,6 +585,36 @@ def test_pixels_and_open_files_are_pictures_too(two_boxes: Path, tiny_weights: P
         for picture in (pixels, stream):
             cloud = package.reconstruct(picture, weights=tiny_weights)
             assert encode_ply(cloud) == expected
+    rgb = Image.new("RGB", (60, 60), (230, 230, 225))
+    rgb.paste((60, 90, 160), (20, 10, 40, 50))
+    assert len(package.reconstruct(np.asarray(rgb), weights=tiny_weights)) > 0
+
+
+def test_arrays_that_are_no_pictures(tiny_weights: Path) -> None:
+    """In a process where types are not checked, as a user's are not."""
+    code = f"""
+import numpy as np
+import img2pc, img2pc.errors
+for shape in ((8, 8), (8, 8, 2), (0, 8, 3)):
+    try:
+        img2pc.reconstruct(np.zeros(shape, dtype=np.uint8), weights={str(tiny_weights)!r})
+    except img2pc.errors.BadInputError as error:
+        print(error)
+try:
+    img2pc.reconstruct(np.zeros((8, 8, 3)), weights={str(tiny_weights)!r})
+except img2pc.errors.BadInputError as error:
+    print(error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "an array of uint8, (8, 8), is not RGB or RGBA of 8 bits",
+        "an array of uint8, (8, 8, 2), is not RGB or RGBA of 8 bits",
+        "the picture has no pixels",
+        "an array of float64, (8, 8, 3), is not RGB or RGBA of 8 bits",
+    ]
 
 
 def test_colours_are_the_pictures(two_boxes: Path, tiny_weights: Path) -> None:

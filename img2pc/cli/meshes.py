@@ -115,6 +115,8 @@ def mesh(
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
+    if preview is not None and preview.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")
     if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
         raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
     settings = MeshSettings(

@@ -33,7 +33,7 @@ from img2pc.cli.options import (
     length_option,
 )
 from img2pc.errors import BadInputError, BatchError
-from img2pc.files import exists, is_file, is_folder
+from img2pc.files import exists, is_file, is_folder, write_errors
 
 if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
@@ -140,6 +140,10 @@ def reconstruct(
                 "--overwrite, --batch-size, --shard and --ray are for many pictures"
             )
         job = _job(image, output, suffix, preview, save_mask, mask)
+        if output is None and job.cloud is not None:
+            from img2pc.folders import check_replaceable
+
+            check_replaceable([job])
         if as_json and job.cloud is None and job.mesh is None:
             raise typer.BadParameter("--json and the cloud cannot both go to stdout")
         check_apart(image, job.given_mask, *job.outputs)
@@ -151,9 +155,18 @@ def reconstruct(
         from img2pc.batch import BatchSettings
 
         settings = BatchSettings(background, points, colour=colour, mesh=solid)
-        _reconstruct_one(job, settings, weights, device, as_json)
+        # Not those of files that were named: they are there, or mistyped.
+        named = {path for path in (output, preview, save_mask) if path is not None}
+        folders = named & {path.parent for path in job.outputs}
+        _reconstruct_one(job, folders, settings, weights, device, as_json)
         return
-    from img2pc.folders import GivenMasks, Targets, jobs_of_pictures, list_jobs
+    from img2pc.folders import (
+        GivenMasks,
+        Targets,
+        check_replaceable,
+        jobs_of_pictures,
+        list_jobs,
+    )
     from img2pc.workers import Stop
 
     if "-" in map(str, (*images, output)):
@@ -166,6 +179,9 @@ def reconstruct(
         raise typer.BadParameter(
             f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
         )
+    for drawn in (preview, save_mask):
+        if drawn is not None and not is_folder(drawn) and (is_file(drawn) or drawn.suffix):
+            raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
     part, targets = _shard(shard), Targets(output, suffix, preview, save_mask)
     masks = None if mask is None else GivenMasks.read(mask)
     if len(images) == 1:
@@ -175,6 +191,8 @@ def reconstruct(
         raise typer.BadParameter("name pictures, or one folder")
     else:
         listing = jobs_of_pictures(images, targets, part, masks)
+    if output is None and not overwrite:
+        check_replaceable(listing.jobs)
     solid = _mesh_settings(size, height, mesh)
     from img2pc.batch import BatchSettings
 
@@ -247,10 +265,10 @@ def _job(
 ) -> Job:
     from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, GivenMasks, Job
 
-    if preview is not None and is_folder(preview):
-        preview = preview / (image.stem + PREVIEW_ENDING)
-    if save_mask is not None and is_folder(save_mask):
-        save_mask = save_mask / (image.stem + MASK_ENDING)
+    preview, save_mask = (
+        None if path is None else _png_or_in_folder(path, image.stem + ending)
+        for path, ending in ((preview, PREVIEW_ENDING), (save_mask, MASK_ENDING))
+    )
     if mask is not None and is_folder(mask):
         mask = GivenMasks.read(mask).of(Path(image.name), Path(image.stem))
     if output is None:
@@ -259,7 +277,7 @@ def _job(
         if mesh_suffix is not None:
             raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
         return Job(image, None, None, preview, save_mask, mask)
-    if is_folder(output):
+    if is_folder(output) or not (output.suffix or exists(output)):
         if str(image) == "-":
             raise BadInputError(f"{output} is a folder; for a picture on stdin name a file in it")
         output = output / f"{image.stem}.ply"
@@ -272,8 +290,18 @@ def _job(
     return Job(image, None, output, preview, save_mask, mask)
 
 
+def _png_or_in_folder(path: Path, name: str) -> Path:
+    """The path of a PNG, or of one of this name in a folder, which need not be there yet."""
+    if is_folder(path) or not (path.suffix or exists(path)):
+        return path / name
+    if path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{path} is neither NAME.png nor a folder")
+    return path
+
+
 def _reconstruct_one(
     job: Job,
+    folders: set[Path],
     settings: BatchSettings,
     weights: Path | None,
     device: Device,
@@ -306,7 +334,10 @@ def _reconstruct_one(
             picture, settings.background, job.given_mask, settings.points, settings.colour
         )
         if to_stdout:
-            sys.stdout.buffer.write(encode_ply(result.cloud))
+            _write_to_stdout(encode_ply(result.cloud))
+        for folder in folders:
+            with write_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
         outcome = write_results(result, job, write_mesh)
     except Exception as error:
         if as_json:
@@ -320,6 +351,16 @@ def _reconstruct_one(
     for path in (job.preview, job.mask):
         if path is not None and not to_stdout:
             print(path)
+
+
+def _write_to_stdout(content: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # who reads has had enough
+        raise
+    except OSError as error:
+        raise BadInputError(f"cannot write to stdout: {error.strerror or error}") from error
 
 
 # --- A folder -------------------------------------------------------------------------------------
