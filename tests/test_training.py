@@ -128,12 +128,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
         assert progress.step == 20
         os.kill(os.getpid(), number)
 
-    handler = signal.getsignal(number)
-    run = tmp_path / "run"
-    weights = train(run, ShardedDataset(shards), CONFIG, SETTINGS, report=stop)
+    # A shell has its background jobs ignore Ctrl-C, and so does training then.
+    inherited, run = signal.signal(number, signal.default_int_handler), tmp_path / "run"
+    try:
+        weights = train(run, ShardedDataset(shards), CONFIG, SETTINGS, report=stop)
+        assert signal.getsignal(number) == signal.default_int_handler
+    finally:
+        signal.signal(number, inherited)
     assert load_weights(weights)[1].samples == 80
     assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 20
-    assert signal.getsignal(number) == handler
     train(run, ShardedDataset(shards), CONFIG, SETTINGS)
     assert log_without_times(run) == log_without_times(uninterrupted)
     assert_same_weights(weights, uninterrupted / "weights.safetensors")
