@@ -56,7 +56,8 @@ class GivenMasks:
 
     @classmethod
     def read(cls, folder: Path) -> GivenMasks:
-        """
+        """The masks that the folder holds; those that img2pc drew are masks as well.
+
         Raises:
             BadInputError: the folder cannot be read.
         """

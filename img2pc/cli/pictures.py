@@ -38,7 +38,7 @@ from img2pc.files import exists, is_file, is_folder, write_errors
 if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
     from img2pc.cloud_files import PointArrays
-    from img2pc.folders import Job, Listing
+    from img2pc.folders import Job, Listing, Targets
     from img2pc.meshing import MeshSettings
     from img2pc.workers import Stop
 
@@ -139,60 +139,18 @@ def reconstruct(
             raise typer.BadParameter(
                 "--overwrite, --batch-size, --shard and --ray are for many pictures"
             )
-        job = _job(image, output, suffix, preview, save_mask, mask)
-        if output is None and job.cloud is not None:
-            from img2pc.folders import check_replaceable
-
-            check_replaceable([job])
-        if as_json and job.cloud is None and job.mesh is None:
-            raise typer.BadParameter("--json and the cloud cannot both go to stdout")
-        check_apart(image, job.given_mask, *job.outputs)
+        job, folders = _one(image, output, suffix, preview, save_mask, mask, as_json)
         solid = _mesh_settings(size, height, job.mesh)
-        for path in (image, job.given_mask):
-            # Before PyTorch is imported; as JSON it is an outcome like others.
-            if path is not None and not as_json and str(path) != "-" and not exists(path):
-                raise BadInputError(f"{path} does not exist")
         from img2pc.batch import BatchSettings
 
         settings = BatchSettings(background, points, colour=colour, mesh=solid)
-        # Not those of files that were named: they are there, or mistyped.
-        named = {path for path in (output, preview, save_mask) if path is not None}
-        folders = named & {path.parent for path in job.outputs}
         _reconstruct_one(job, folders, settings, weights, device, as_json)
         return
-    from img2pc.folders import (
-        GivenMasks,
-        Targets,
-        check_replaceable,
-        jobs_of_pictures,
-        list_jobs,
-    )
+    from img2pc.folders import Targets
     from img2pc.workers import Stop
 
-    if "-" in map(str, (*images, output)):
-        raise typer.BadParameter("many pictures come from files, and go to a folder")
-    if mask is not None and is_file(mask):
-        raise typer.BadParameter(f"{mask} is one picture's mask; those of many are a folder")
-    if output is not None and is_file(output):
-        raise BadInputError(f"{output} is a file; the results of many pictures are a folder")
-    if output is not None and output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
-        raise typer.BadParameter(
-            f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
-        )
-    for drawn in (preview, save_mask):
-        if drawn is not None and not is_folder(drawn) and (is_file(drawn) or drawn.suffix):
-            raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
     part, targets = _shard(shard), Targets(output, suffix, preview, save_mask)
-    masks = None if mask is None else GivenMasks.read(mask)
-    if len(images) == 1:
-        targets = replace(targets, clouds=output or image)
-        listing = list_jobs(image, targets, part, masks)
-    elif any(map(is_folder, images)):
-        raise typer.BadParameter("name pictures, or one folder")
-    else:
-        listing = jobs_of_pictures(images, targets, part, masks)
-    if output is None and not overwrite:
-        check_replaceable(listing.jobs)
+    listing = _many(images, targets, part, mask, overwrite)
     solid = _mesh_settings(size, height, mesh)
     from img2pc.batch import BatchSettings
 
@@ -204,7 +162,8 @@ def reconstruct(
     else:
         outcomes = _with_threads(todo, settings, weights, device, stop)
     name = "failures.jsonl" if shard == "1/1" else f"failures-{part[0]}-of-{part[1]}.jsonl"
-    failures = None if targets.clouds is None else targets.clouds / name
+    clouds = output or (image if len(images) == 1 else None)
+    failures = None if clouds is None else clouds / name
     _reconstruct_all(listing, todo, outcomes, stop, failures, as_json, quiet)
 
 
@@ -253,6 +212,33 @@ def _mesh_settings(
 
 
 # --- One picture ----------------------------------------------------------------------------------
+
+
+def _one(
+    image: Path,
+    output: Path | None,
+    mesh_suffix: str | None,
+    preview: Path | None,
+    save_mask: Path | None,
+    mask: Path | None,
+    as_json: bool,
+) -> tuple[Job, set[Path]]:
+    """What becomes of one picture, and which folders may have to be made for it."""
+    from img2pc.folders import check_replaceable
+
+    job = _job(image, output, mesh_suffix, preview, save_mask, mask)
+    if output is None:
+        check_replaceable([job])
+    if as_json and job.cloud is None and job.mesh is None:
+        raise typer.BadParameter("--json and the cloud cannot both go to stdout")
+    check_apart(image, job.given_mask, *job.outputs)
+    for path in (image, job.given_mask):
+        # Before PyTorch is imported; as JSON it is an outcome like others.
+        if path is not None and not as_json and str(path) != "-" and not exists(path):
+            raise BadInputError(f"{path} does not exist")
+    # Not those of files that were named: they are there, or mistyped.
+    named = {path for path in (output, preview, save_mask) if path is not None}
+    return job, named & {path.parent for path in job.outputs}
 
 
 def _job(
@@ -363,7 +349,51 @@ def _write_to_stdout(content: bytes) -> None:
         raise BadInputError(f"cannot write to stdout: {error.strerror or error}") from error
 
 
-# --- A folder -------------------------------------------------------------------------------------
+# --- Many pictures --------------------------------------------------------------------------------
+
+
+def _many(
+    images: list[Path],
+    targets: Targets,
+    part: tuple[int, int],
+    mask: Path | None,
+    overwrite: bool,
+) -> Listing:
+    """What becomes of a folder's pictures, or of those that are named."""
+    from img2pc.folders import (
+        PICTURE_FORMATS,
+        GivenMasks,
+        check_replaceable,
+        jobs_of_pictures,
+        list_jobs,
+    )
+
+    output = targets.clouds
+    if "-" in map(str, (*images, output)):
+        raise typer.BadParameter("many pictures come from files, and go to a folder")
+    if mask is not None and is_file(mask):
+        raise typer.BadParameter(f"{mask} is one picture's mask; those of many are a folder")
+    if output is not None and is_file(output):
+        raise BadInputError(f"{output} is a file; the results of many pictures are a folder")
+    if output is not None and output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
+        raise typer.BadParameter(
+            f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
+        )
+    for drawn in targets.drawn:
+        named = not is_folder(drawn) and drawn.suffix.lower()[1:] in PICTURE_FORMATS
+        if is_file(drawn) or named:
+            raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
+    masks = None if mask is None else GivenMasks.read(mask)
+    if len(images) == 1:
+        targets = replace(targets, clouds=output or images[0])
+        listing = list_jobs(images[0], targets, part, masks)
+    elif any(map(is_folder, images)):
+        raise typer.BadParameter("name pictures, or one folder")
+    else:
+        listing = jobs_of_pictures(images, targets, part, masks)
+    if output is None and not overwrite:
+        check_replaceable(listing.jobs)
+    return listing
 
 
 def _with_threads(
