@@ -207,11 +207,11 @@ def check_replaceable(jobs: Sequence[Job]) -> None:
         BadInputError: one would.
     """
     for job in jobs:
-        if job.cloud is not None and is_file(job.cloud) and not _begins_with(job.cloud, CLOUD_MARK):
+        if job.cloud is not None and is_file(job.cloud) and not _is_marked(job.cloud, CLOUD_MARK):
             raise BadInputError(f"{job.cloud} is not of img2pc; say with -o where the clouds go")
 
 
-def _begins_with(path: Path, mark: bytes) -> bool:
+def _is_marked(path: Path, mark: bytes) -> bool:
     try:
         with path.open("rb") as file:
             return mark in file.read(128)
@@ -220,13 +220,11 @@ def _begins_with(path: Path, mark: bytes) -> bool:
 
 
 def _keep_apart(targets: Targets, masks: GivenMasks | None, folder: Path) -> None:
-    given = () if masks is None else (masks.folder,)
-    if any(each.resolve() == folder.resolve() for each in (*targets.drawn, *given)):
+    given = None if masks is None else masks.folder.resolve()
+    if folder.resolve() in (given, *(each.resolve() for each in targets.drawn)):
         raise BadInputError(f"previews and masks are pictures too; keep them out of {folder}")
-    if masks is not None and any(
-        each.resolve() == masks.folder.resolve() for each in targets.folders
-    ):
-        raise BadInputError(f"results would lie among the masks; keep them out of {masks.folder}")
+    if given is not None and given in [each.resolve() for each in targets.folders]:
+        raise BadInputError(f"results would lie among the masks; keep them out of {given}")
 
 
 def _pictures(
@@ -265,7 +263,7 @@ def _is_picture(path: Path, with_ours: bool) -> bool:
 
 def _is_ours(path: Path) -> bool:
     mark = b"tEXt" + b"\0".join(part.encode() for part in MARK)
-    return path.suffix.lower() == ".png" and _begins_with(path, mark)
+    return path.suffix.lower() == ".png" and _is_marked(path, mark)
 
 
 def _on_any_disk(path: Path) -> str:

@@ -21,6 +21,7 @@ from img2pc.cli.options import (
     check_mesh_suffix,
     length_mm,
     length_option,
+    positive_length_mm,
 )
 from img2pc.errors import BadInputError, NotPrintableError
 
@@ -54,7 +55,10 @@ def mesh(
     ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud, if that is none.")] = False,
     glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
     three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
-    size: Annotated[float, length_option("Of the longest side, plate and all.")] = "100mm",  # type: ignore[assignment]  # parsed
+    size: Annotated[
+        float,
+        length_option("Of the longest side, plate and all.", positive_length_mm),
+    ] = "100mm",  # type: ignore[assignment]  # parsed
     height: HeightOption = None,
     depth: Annotated[
         Optional[int],  # noqa: UP045
@@ -77,7 +81,7 @@ def mesh(
     ] = "0mm",  # type: ignore[assignment]  # parsed
     tolerance: Annotated[
         float,
-        length_option("How far simplifying may move it."),
+        length_option("How far simplifying may move it.", positive_length_mm),
     ] = "0.05mm",  # type: ignore[assignment]  # parsed
     faces: Annotated[
         Optional[int],  # noqa: UP045
@@ -117,8 +121,6 @@ def mesh(
     check_apart(cloud, target, preview)
     if preview is not None and preview.suffix.lower() != ".png":
         raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")
-    if size <= 0 or tolerance <= 0 or (height is not None and height <= 0):
-        raise typer.BadParameter("--size, --height and --tolerance are greater than 0")
     settings = MeshSettings(
         size_mm=size,
         height_mm=height,

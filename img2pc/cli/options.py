@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -38,13 +39,21 @@ def length_mm(text: str) -> float:
     return float(match[1]) * {None: 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}[match[2]]
 
 
-def length_option(says: str) -> Any:
-    return typer.Option(parser=length_mm, metavar="LENGTH", help=says)
+def positive_length_mm(text: str) -> float:
+    """The same, greater than 0."""
+    length = length_mm(text)
+    if length == 0:
+        raise typer.BadParameter(f"{text} is not greater than 0")
+    return length
+
+
+def length_option(says: str, parser: Callable[[str], float] = length_mm) -> Any:
+    return typer.Option(parser=parser, metavar="LENGTH", help=says)
 
 
 HeightOption = Annotated[
     Optional[float],  # noqa: UP045
-    length_option("Of solids: from bed to top, instead of --size."),
+    length_option("Of solids: from bed to top, instead of --size.", positive_length_mm),
 ]
 
 

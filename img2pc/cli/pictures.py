@@ -31,6 +31,7 @@ from img2pc.cli.options import (
     check_mesh_suffix,
     chosen_device,
     length_option,
+    positive_length_mm,
 )
 from img2pc.errors import BadInputError, BatchError
 from img2pc.files import exists, is_file, is_folder, write_errors
@@ -64,7 +65,7 @@ def reconstruct(
     ] = None,
     size: Annotated[
         Optional[float],  # noqa: UP045
-        length_option("Of solids: the longest side. Default: 100mm."),
+        length_option("Of solids: the longest side. Default: 100mm.", positive_length_mm),
     ] = None,
     height: HeightOption = None,
     preview: Annotated[
@@ -128,7 +129,9 @@ def reconstruct(
     same command goes on where it was interrupted.
     """
     set_up_logging(verbose, quiet)
-    suffix = None if mesh is None else f".{mesh}"
+    from img2pc.folders import Targets, check_replaceable
+
+    targets = Targets(output, None if mesh is None else f".{mesh}", preview, save_mask)
     images = _expanded(images)
     image = images[0]
     if len(images) == 1 and not is_folder(image):
@@ -139,18 +142,21 @@ def reconstruct(
             raise typer.BadParameter(
                 "--overwrite, --batch-size, --shard and --ray are for many pictures"
             )
-        job, folders = _one(image, output, suffix, preview, save_mask, mask, as_json)
+        job, folders = _one(image, targets, mask, as_json)
         solid = _mesh_settings(size, height, job.mesh)
         from img2pc.batch import BatchSettings
 
         settings = BatchSettings(background, points, colour=colour, mesh=solid)
         _reconstruct_one(job, folders, settings, weights, device, as_json)
         return
-    from img2pc.folders import Targets
     from img2pc.workers import Stop
 
-    part, targets = _shard(shard), Targets(output, suffix, preview, save_mask)
-    listing = _many(images, targets, part, mask, overwrite)
+    part = _shard(shard)
+    if len(images) == 1:
+        targets = replace(targets, clouds=output or image)
+    listing = _many(images, targets, part, mask)
+    if output is None and not overwrite:
+        check_replaceable(listing.jobs)
     solid = _mesh_settings(size, height, mesh)
     from img2pc.batch import BatchSettings
 
@@ -162,8 +168,7 @@ def reconstruct(
     else:
         outcomes = _with_threads(todo, settings, weights, device, stop)
     name = "failures.jsonl" if shard == "1/1" else f"failures-{part[0]}-of-{part[1]}.jsonl"
-    clouds = output or (image if len(images) == 1 else None)
-    failures = None if clouds is None else clouds / name
+    failures = None if targets.clouds is None else targets.clouds / name
     _reconstruct_all(listing, todo, outcomes, stop, failures, as_json, quiet)
 
 
@@ -203,8 +208,6 @@ def _mesh_settings(
         return None
     if mesh is None:
         raise typer.BadParameter("--size and --height are of solids: say --mesh, or -o NAME.stl")
-    if 0 in (size, height):
-        raise typer.BadParameter("--size and --height are greater than 0")
     from img2pc.meshing import MeshSettings
 
     settings = MeshSettings(height_mm=height)
@@ -214,20 +217,13 @@ def _mesh_settings(
 # --- One picture ----------------------------------------------------------------------------------
 
 
-def _one(
-    image: Path,
-    output: Path | None,
-    mesh_suffix: str | None,
-    preview: Path | None,
-    save_mask: Path | None,
-    mask: Path | None,
-    as_json: bool,
-) -> tuple[Job, set[Path]]:
-    """What becomes of one picture, and which folders may have to be made for it."""
+def _one(image: Path, targets: Targets, mask: Path | None, as_json: bool) -> tuple[Job, set[Path]]:
+    """What becomes of one picture, and which folders may have to be made for it; its targets are
+    files or folders."""
     from img2pc.folders import check_replaceable
 
-    job = _job(image, output, mesh_suffix, preview, save_mask, mask)
-    if output is None:
+    job = _job(image, targets, mask)
+    if targets.clouds is None:
         check_replaceable([job])
     if as_json and job.cloud is None and job.mesh is None:
         raise typer.BadParameter("--json and the cloud cannot both go to stdout")
@@ -237,26 +233,19 @@ def _one(
         if path is not None and not as_json and str(path) != "-" and not exists(path):
             raise BadInputError(f"{path} does not exist")
     # Not those of files that were named: they are there, or mistyped.
-    named = {path for path in (output, preview, save_mask) if path is not None}
-    return job, named & {path.parent for path in job.outputs}
+    return job, {*targets.folders} & {path.parent for path in job.outputs}
 
 
-def _job(
-    image: Path,
-    output: Path | None,
-    mesh_suffix: str | None,
-    preview: Path | None,
-    save_mask: Path | None,
-    mask: Path | None,
-) -> Job:
+def _job(image: Path, targets: Targets, mask: Path | None) -> Job:
     from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, GivenMasks, Job
 
     preview, save_mask = (
         None if path is None else _png_or_in_folder(path, image.stem + ending)
-        for path, ending in ((preview, PREVIEW_ENDING), (save_mask, MASK_ENDING))
+        for path, ending in ((targets.previews, PREVIEW_ENDING), (targets.masks, MASK_ENDING))
     )
     if mask is not None and is_folder(mask):
         mask = GivenMasks.read(mask).of(Path(image.name), Path(image.stem))
+    output, mesh_suffix = targets.clouds, targets.mesh_suffix
     if output is None:
         output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
     if str(output) == "-":
@@ -353,20 +342,10 @@ def _write_to_stdout(content: bytes) -> None:
 
 
 def _many(
-    images: list[Path],
-    targets: Targets,
-    part: tuple[int, int],
-    mask: Path | None,
-    overwrite: bool,
+    images: list[Path], targets: Targets, part: tuple[int, int], mask: Path | None
 ) -> Listing:
     """What becomes of a folder's pictures, or of those that are named."""
-    from img2pc.folders import (
-        PICTURE_FORMATS,
-        GivenMasks,
-        check_replaceable,
-        jobs_of_pictures,
-        list_jobs,
-    )
+    from img2pc.folders import PICTURE_FORMATS, GivenMasks, jobs_of_pictures, list_jobs
 
     output = targets.clouds
     if "-" in map(str, (*images, output)):
@@ -385,15 +364,10 @@ def _many(
             raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
     masks = None if mask is None else GivenMasks.read(mask)
     if len(images) == 1:
-        targets = replace(targets, clouds=output or images[0])
-        listing = list_jobs(images[0], targets, part, masks)
-    elif any(map(is_folder, images)):
+        return list_jobs(images[0], targets, part, masks)
+    if any(map(is_folder, images)):
         raise typer.BadParameter("name pictures, or one folder")
-    else:
-        listing = jobs_of_pictures(images, targets, part, masks)
-    if output is None and not overwrite:
-        check_replaceable(listing.jobs)
-    return listing
+    return jobs_of_pictures(images, targets, part, masks)
 
 
 def _with_threads(

@@ -43,7 +43,7 @@ from img2pc.errors import BadInputError
 from img2pc.fusion import points_from_views
 from img2pc.generator import StructureGenerator
 from img2pc.images import network_input
-from img2pc.photographer import _box, find_photographer
+from img2pc.photographer import _box, _windows, find_photographer
 from img2pc.pseudo_renderer import _render_soft
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
@@ -104,12 +104,9 @@ def true_camera(
     """The one that `photograph` draws from the seed, its window that of the crop."""
     camera = _draw_camera(shape, np.eye(3), np.random.default_rng(seed), settings)
     whole = PerspectiveCamera(camera.centre, camera.object_from_camera, np.zeros(2), 1.0)
-    tangents, box = whole.project(shape.vertices)[:, :2], _box(alpha)
-    low, high = tangents.min(0), tangents.max(0)
-    longer = int(box[3] - box[1] > box[2] - box[0])
-    side = float((high - low)[longer] / (box[2 + longer] - box[longer]))
-    corner = (low + high) / 2 - side * (box[:2] + box[2:]) / 2
-    return PerspectiveCamera(camera.centre, camera.object_from_camera, corner, side)
+    tangents = whole.project(shape.vertices)[None, :, :2].swapaxes(1, 2).astype(np.float32)
+    corner, side = _windows(np.zeros((1, 6)), tangents, _box(alpha))
+    return PerspectiveCamera(camera.centre, camera.object_from_camera, corner[0], float(side[0]))
 
 
 def measure(
