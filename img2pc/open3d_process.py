@@ -6,6 +6,7 @@ Nothing else imports Open3D.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import logging
 import os
@@ -82,7 +83,7 @@ def read_with_open3d(path: Path) -> dict[str, ndarray]:
 
 def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dict[str, ndarray]:
     if importlib.util.find_spec("open3d") is None:
-        raise NativeCodeError("Open3D is not installed; it has releases for Python 3.10 to 3.12")
+        raise NativeCodeError("Open3D is not installed; it has releases for Python 3.10 to 3.14")
     with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
         _save(Path(folder) / "request.npz", request)
         # The child finds what this process finds, and nothing that lies in the current folder.
@@ -117,9 +118,20 @@ def _open3d() -> Any:
     """Open3D without what draws and what learns, whose imports take two of its three seconds."""
     for name in ("open3d.visualization", "open3d.ml"):
         sys.modules.setdefault(name, ModuleType(name))
+    _load_libusb()
     import open3d
 
     return open3d
+
+
+def _load_libusb() -> None:
+    """Open3D 0.20 on Linux does not start without the library of cameras that we never ask."""
+    try:
+        from libusb_package import get_library_path
+    except ImportError:  # only where that release is
+        return
+    if (library := get_library_path()) is not None:
+        ctypes.CDLL(str(library))
 
 
 def _poisson(request: dict[str, ndarray]) -> dict[str, ndarray]:

@@ -73,6 +73,28 @@ def test_the_command_line_starts_light() -> None:
     assert modules_after("import img2pc.cli").isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize(("ours", "heeded"), [(None, "10000"), ("7", "7")])
+def test_waiting_threads_soon_hand_over_their_core(ours: str | None, heeded: str) -> None:
+    """libgomp reads that as PyTorch is loaded; it is set before, unless the user has set it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("GOMP_SPINCOUNT", None)
+    if ours is not None:
+        environment["GOMP_SPINCOUNT"] = ours
+    code = (
+        "import os, sys\n"
+        "import img2pc.cli\n"
+        "sys.argv = ['img2pc', '--version']\n"
+        "try:\n"
+        "    img2pc.cli.main()\n"
+        "except SystemExit:\n"
+        "    print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert ran.stdout.splitlines()[-1] == f"{heeded} False"
+
+
 def test_pictures_do_not_wait_for_what_meshes_need() -> None:
     loaded = modules_after("from img2pc.batch import run_batch, write_results")
     assert "torch" in loaded

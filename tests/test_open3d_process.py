@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,27 @@ def test_a_child_that_dies_is_an_error(
 def test_without_open3d_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(NativeCodeError, match="Open3D is not installed"):
+        poisson_surface(sphere(), sphere(), depth=5, scale=1.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Open3D brings all it needs")
+def test_the_libusb_that_open3d_wants_is_loaded_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any library stands in for it, and a module that looks for it for Open3D."""
+    import _ctypes
+
+    library = tmp_path / "libstand-in-1.0.so"
+    shutil.copy(_ctypes.__file__, library)
+    (tmp_path / "libusb_package.py").write_text(
+        f"from pathlib import Path\nget_library_path = lambda: Path({str(library)!r})\n"
+    )
+    (tmp_path / "open3d.py").write_text(
+        "from pathlib import Path\n"
+        "raise SystemExit(str('libstand-in' in Path('/proc/self/maps').read_text()))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NativeCodeError, match="True"):
         poisson_surface(sphere(), sphere(), depth=5, scale=1.1)
 
 

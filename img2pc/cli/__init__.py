@@ -36,6 +36,9 @@ def main() -> None:
     # rembg brings PyMatting, which nothing here calls and which Numba would compile on its first
     # import: 45 seconds.
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    # For how long libgomp's threads spin while they wait for each other: its own 300,000 is no
+    # quicker, and beside other programs ten times as slow (tests/benchmarks/busy.py).
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     # So that what a killed command began is cleared away: temporary files, Open3D's process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     debug = "--debug" in sys.argv
