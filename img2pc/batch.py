@@ -7,6 +7,7 @@ one decodes or writes, the others generate.
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import threading
@@ -43,6 +44,8 @@ from img2pc.workers import Stop, begin_worker, interrupts_blocked
 
 if TYPE_CHECKING:
     from img2pc.meshing import MeshSettings
+
+log = logging.getLogger(__name__)
 
 CPU_BATCH, CUDA_BATCH = 8, 64
 Result = TypeVar("Result")
@@ -228,6 +231,7 @@ def failure(job: Job, error: Exception) -> Outcome:
     """The outcome of a job at which that went wrong."""
     if isinstance(error, Img2pcError):
         return Outcome(job.picture, "failed", error=str(error), exit_code=error.exit_code)
+    log.debug("%s", job.picture, exc_info=error)
     text = f"unexpected {type(error).__name__}: {error}"
     return Outcome(job.picture, "failed", error=text, exit_code=1)
 

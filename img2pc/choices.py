@@ -11,4 +11,5 @@ Stage = Literal["views", "joint", "chamfer"]
 Size = Literal["tiny", "small", "base"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
+CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".pts")
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")

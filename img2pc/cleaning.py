@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 MINIMUM_POINTS = 50
 _NEIGHBOURS = 10
 _FINEST_CELL = 1 / 400  # of the diagonal
+_FARTHEST_CELL = 1 << 19  # what lies beyond is an outlier anyway
 _EXTENT_SAMPLES = 10_000
 _OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours, of all and of those
 _FLAT = 1e-3  # thickness over length below which points count as lying in a plane
@@ -39,7 +40,7 @@ def clean(cloud: PointArrays) -> PointArrays:
     count = len(cloud.points)
     _check_count(cloud.points)
     cloud = _thinned(cloud)
-    cloud = _select(cloud, ~_outliers(cloud.points))
+    cloud = cloud.at(~_outliers(cloud.points))
     _check_spread(cloud.points)
     log.info("%d of %d points kept", len(cloud.points), count)
     normals = cloud.normals
@@ -163,25 +164,18 @@ def _thinned(cloud: PointArrays) -> PointArrays:
     """One point for each cell, and for each octant its normal points to, so that the two sides of
     a thin sheet both stay."""
     points = cloud.points
-    low = points.min(0)
     # Points far away, or a scanner's many misses in one place, make no cell larger.
     some = np.unique(points[:: max(1, len(points) // _EXTENT_SAMPLES)], axis=0)
-    cell = np.linalg.norm(np.subtract(*np.quantile(some, (0.99, 0.01), axis=0))) * _FINEST_CELL
+    low, high = np.quantile(some, (0.01, 0.99), axis=0)
+    cell = np.linalg.norm(high - low) * _FINEST_CELL
     if not np.isfinite(cell) or cell == 0:
         raise BadInputError("all points of the cloud are the same")
-    key = ((points - low) / cell).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1]) * 8
+    place = np.floor((points - low) / cell).clip(-_FARTHEST_CELL, _FARTHEST_CELL - 1)
+    key = place.astype(np.int64) @ np.array([1 << 40, 1 << 20, 1]) * 8
     if cloud.normals is not None:
         key += (cloud.normals > 0) @ np.array([1, 2, 4])
     _, first = np.unique(key, return_index=True)
-    return _select(cloud, np.sort(first))
-
-
-def _select(cloud: PointArrays, which: ndarray) -> PointArrays:
-    return PointArrays(
-        cloud.points[which],
-        None if cloud.normals is None else cloud.normals[which],
-        None if cloud.colours is None else cloud.colours[which],
-    )
+    return cloud.at(np.sort(first))
 
 
 def _outliers(points: Float[ndarray, "point 3"]) -> ndarray:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
 from img2pc.errors import BadInputError
 from img2pc.files import is_file
 from img2pc.open3d_process import read_with_open3d
 
+log = logging.getLogger(__name__)
+
 _FARTHEST = 1e18  # whose square single precision holds; scanners mark misses by more
+_MOST_ODD_NORMALS = 0.05
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,20 @@ class PointArrays:
     normals: Float[ndarray, "point 3"] | None = None
     colours: UInt8[ndarray, "point 3"] | None = None
 
+    def at(self, places: Bool[ndarray, "point"] | Int[ndarray, "place"]) -> PointArrays:
+        """Some of the points, with what is known of them."""
+        return PointArrays(
+            self.points[places],
+            None if self.normals is None else self.normals[places],
+            None if self.colours is None else self.colours[places],
+        )
+
 
 def read_cloud(path: Path) -> PointArrays:
     """The points of a PLY, OBJ, XYZ, PCD or PTS file; those that are not finite are left out.
 
-    Normals are kept only where every point has a finite one that is not zero.
+    So are the few that lack a normal (not finite, or zero) where others have one; if they are more
+    than a twentieth, no point keeps its normal, which is logged.
 
     Raises:
         BadInputError: the file is missing, unreadable, a mesh, or has no finite points.
@@ -62,12 +76,28 @@ def read_cloud(path: Path) -> PointArrays:
     finite = (np.abs(cloud.points) < _FARTHEST).all(-1)
     if not finite.any():
         raise BadInputError(f"{path} holds no finite points")
-    normals = None if cloud.normals is None else cloud.normals[finite]
-    if normals is not None:
-        length = np.linalg.norm(normals, axis=-1)
-        normals = normals if np.isfinite(length).all() and (length > 0).all() else None
-    colours = None if cloud.colours is None else cloud.colours[finite]
-    return PointArrays(cloud.points[finite], normals, colours)
+    cloud = cloud.at(finite)
+    if cloud.normals is None:
+        return cloud
+    directed = _are_directions(cloud.normals)
+    if _are_most(directed):
+        return cloud.at(directed)
+    log.warning(
+        "%d of %d normals of %s are no directions; all are estimated anew",
+        np.count_nonzero(~directed),
+        len(directed),
+        path,
+    )
+    return PointArrays(cloud.points, None, cloud.colours)
+
+
+def _are_directions(normals: Float[ndarray, "point 3"]) -> Bool[ndarray, "point"]:
+    length = np.linalg.norm(normals, axis=-1)
+    return np.asarray(np.isfinite(length) & (length > 0))
+
+
+def _are_most(which: Bool[ndarray, "point"]) -> bool:
+    return bool(np.count_nonzero(~which) <= _MOST_ODD_NORMALS * len(which))
 
 
 def _read_with_trimesh(path: Path) -> PointArrays:
@@ -141,13 +171,16 @@ def _read_xyz(path: Path) -> PointArrays:
     are whole numbers from 0 to 255. The first row may name the columns."""
     rows = path.read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").splitlines()
     named = rows and re.match(r"\s*[a-z_]", rows[0], re.IGNORECASE)
-    table = np.loadtxt(rows[1:] if named else rows, ndmin=2, comments=("#", "//"))
+    table = _numbers(path, rows[1:] if named else rows, ("#", "//"))
     if table.shape[1] < 3:
         raise BadInputError(f"{path} holds no points")
+    table = table[np.isfinite(table[:, :3]).all(-1)]
     points, rest = table[:, :3], table[:, 3:6]
     if rest.shape[1] < 3:
         return PointArrays(points)
-    if np.allclose(np.linalg.norm(rest, axis=-1), 1, atol=0.02):
+    directed = _are_directions(rest)
+    unit = np.allclose(np.linalg.norm(rest[directed], axis=-1), 1, atol=0.02)
+    if unit and _are_most(directed):
         return PointArrays(points, rest)
     if ((rest >= 0) & (rest <= 255) & (rest % 1 == 0)).all():
         return PointArrays(points, colours=rest.astype(np.uint8))
@@ -162,7 +195,7 @@ def _read_pts(path: Path) -> PointArrays:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
         announced = int(first) if len(first.split()) == 1 else None
-        table = np.loadtxt(file if announced is not None else chain([first], file), ndmin=2)
+        table = _numbers(path, file if announced is not None else chain([first], file))
     if announced not in (None, len(table)):
         raise BadInputError(f"{path} is damaged: {announced} points announced, {len(table)} there")
     if table.shape[1] not in (3, 4, 6, 7):
@@ -171,6 +204,17 @@ def _read_pts(path: Path) -> PointArrays:
     if table.shape[1] > 4 and (table[:, -3:] % 1 == 0).all():
         colours = _colours(table[:, -3:].astype(np.int64))
     return PointArrays(table[:, :3], colours=colours)
+
+
+def _numbers(
+    path: Path, rows: Iterable[str], comments: tuple[str, ...] = ("#",)
+) -> Float[ndarray, "row column"]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no rows
+        table = np.loadtxt(rows, ndmin=2, comments=comments)
+    if not table.size:
+        raise BadInputError(f"{path} holds no points")
+    return table
 
 
 def _check_rows(path: Path) -> None:

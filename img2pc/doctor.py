@@ -70,7 +70,7 @@ def _cuda() -> str:
 
 def _weights(path: Path, reconstructor: Reconstructor) -> str:
     samples = reconstructor.info.samples
-    return f"{path}, SHA-256 {weights_digest(path)[:16]}, {samples} pictures seen"
+    return f"{path}, digest {weights_digest(path)[:16]}, {samples} pictures seen"
 
 
 def _forward(reconstructor: Reconstructor) -> str:

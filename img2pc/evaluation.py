@@ -17,6 +17,7 @@ from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.files import is_file, is_folder
+from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
 from img2pc.images import crop_to_foreground, read_image
 from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
@@ -295,8 +296,11 @@ def _mean_by_view(rows: list[tuple[float, ...] | None]) -> tuple[float, ...] | N
 
 def _pair_case(path: Path, size: int) -> Case:
     crop = crop_to_foreground(find_foreground(read_image(path)).rgba, size)
+    truth = path.with_suffix(".ply")
+    if is_our_cloud(truth):
+        raise BadInputError(f"{truth} is what img2pc made of the picture, not the truth")
     category = path.stem.split("-")[0] if "-" in path.stem else "other"
-    return Case(path.stem, category, crop, read_cloud(path.with_suffix(".ply")).points)
+    return Case(path.stem, category, crop, read_cloud(truth).points)
 
 
 def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[int, Iterator[Case]]:

@@ -202,13 +202,22 @@ def _jobs(
 
 def check_replaceable(jobs: Sequence[Job]) -> None:
     """Clouds beside their pictures replace none but ours: others' may be the truth about them.
+    Neither do meshes: those without such a cloud beside them are others'.
 
     Raises:
         BadInputError: one would.
     """
     for job in jobs:
-        if job.cloud is not None and is_file(job.cloud) and not _is_marked(job.cloud, CLOUD_MARK):
-            raise BadInputError(f"{job.cloud} is not of img2pc; say with -o where the clouds go")
+        if job.cloud is None or is_our_cloud(job.cloud):
+            continue
+        for path in (job.cloud, job.mesh):
+            if path is not None and is_file(path):
+                raise BadInputError(f"{path} is not of img2pc; say with -o where the clouds go")
+
+
+def is_our_cloud(path: Path) -> bool:
+    """Whether it is a PLY that img2pc wrote."""
+    return _is_marked(path, CLOUD_MARK)
 
 
 def _is_marked(path: Path, mark: bytes) -> bool:

@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import io
 import warnings
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,10 +55,8 @@ def read_image(path: Path | BinaryIO | io.BytesIO) -> UInt8[ndarray, "height wid
     # BytesIO is a BinaryIO to mypy, not to beartype.
     name = str(path) if isinstance(path, Path) else "the picture"
     try:
-        if not isinstance(path, Path):
-            return _decoded(path if path.seekable() else io.BytesIO(path.read()), name)
-        with path.open("rb") as stream:
-            return _decoded(stream, name)
+        with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
+            return _decoded(stream if stream.seekable() else io.BytesIO(stream.read()), name)
     except FileNotFoundError as error:
         raise BadInputError(f"{name} does not exist") from error
     except IsADirectoryError as error:

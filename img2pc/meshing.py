@@ -21,9 +21,10 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
+from img2pc.choices import MESH_SUFFIXES
 from img2pc.cleaning import clean, smoothed, spacing
 from img2pc.cloud_files import PointArrays
-from img2pc.errors import NotPrintableError
+from img2pc.errors import BadInputError, NotPrintableError
 from img2pc.files import written_atomically
 from img2pc.mesh_files import (
     COLOUR_SUFFIXES,
@@ -50,8 +51,10 @@ _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest 
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _MARGIN = 0.02  # of the cloud's box, each side
 _CRUMBS = 0.01  # of the volume, that a cut may shave off
+_SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
+_PLINTH_STEPS, _PLINTH_PRECISION_MM = 30, 0.01
 _FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
 _VOXELS = "voxel grid"
 _Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
@@ -128,14 +131,18 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     The same cloud gives the same solid, bit for bit.
 
     Raises:
-        BadInputError: the cloud holds no surface: too few points, all in one plane.
+        BadInputError: the cloud holds no surface (too few points, all in one plane), or the
+            settings ask for what cannot be.
         NotPrintableError: no attempt gave a printable solid.
     """
     settings = settings or MeshSettings()
+    _check_settings(settings)
     cloud = clean(cloud)
-    # Solids are of single precision, which a surveyor's coordinates would use up.
-    middle = (cloud.points.min(0) + cloud.points.max(0)) / 2
-    cloud = PointArrays(cloud.points - middle, cloud.normals, cloud.colours)
+    # Solids are of single precision, which a surveyor's coordinates would use up, and keep the
+    # tolerance of the extent that they were made with.
+    low, high = cloud.points.min(0), cloud.points.max(0)
+    points = (cloud.points - (low + high) / 2) / (high - low).max()
+    cloud = PointArrays(points, cloud.normals, cloud.colours)
     depth = poisson_depth(cloud.points) if settings.depth is None else settings.depth
     if settings.smooth:
         cloud = smoothed(cloud)
@@ -162,6 +169,16 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
         log.warning("made otherwise than at depth %d, which failed (-v says why)", depth)
     log.info("%s: %d triangles", best.method, best.report.triangles)
     return best
+
+
+def _check_settings(settings: MeshSettings) -> None:
+    height = settings.height_mm
+    if min(settings.size_mm, height if height is not None else 1.0) <= 0:
+        raise BadInputError("a solid needs a size of more than 0 mm")
+    if settings.base_mm >= (settings.size_mm if height is None else height):
+        raise BadInputError(f"a plate of {settings.base_mm:g} mm leaves no room for what is on it")
+    if settings.up not in _Z_UP_FROM:
+        raise BadInputError(f"up is y or z, not {settings.up}")
 
 
 def _rank(solid: Solid) -> tuple[bool, float]:
@@ -210,6 +227,8 @@ def solid_to_file(
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
     settings = settings or MeshSettings()
     solid = solid_from_cloud(cloud, settings)
     wall = settings.min_thickness_mm or LEAST_WALL_MM
@@ -294,9 +313,15 @@ def _finish(
         dropped += (1 - dropped) * lost
     if settings.base_mm:
         solid, points = _resized(solid, points, settings)
-        # Resizing will make the plate thinner by as much as it makes the whole larger.
-        thinner = _scale(_on_plinth(solid, settings.base_mm)[0], settings)
-        solid, lift = _on_plinth(solid, settings.base_mm / thinner)
+        thickness = settings.base_mm
+        for _ in range(_PLINTH_STEPS):
+            # Resizing will make the plate thinner or thicker, by as much as the whole.
+            onto, lift = _on_plinth(solid, thickness)
+            then = thickness * _scale(onto, settings)
+            if abs(then - settings.base_mm) < _PLINTH_PRECISION_MM:
+                break
+            thickness *= settings.base_mm / then
+        solid = onto
         points = points + np.array([0, 0, lift])
         if any(body.volume() < 0 for body in solid.decompose()):
             log.warning("the plate closes a hollow off, which is filled")
@@ -470,7 +495,7 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     if settings.faces is None or simple.num_tri() <= settings.faces:
         return simple
     try:
-        simple = _solid(*decimate(*_arrays(simple), settings.faces))
+        simple = _decimated(simple, settings.faces, settings.foot and not settings.base_mm)
     except NativeCodeError as error:
         log.info("simplified without Open3D: %s", error)
         tolerance = settings.tolerance_mm
@@ -479,6 +504,22 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
             simple = solid.simplify(tolerance)
     if simple.num_tri() > settings.faces and not settings.best_effort:
         raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
+    return simple
+
+
+def _decimated(solid: Manifold, faces: int, foot: bool) -> Manifold:
+    """At most `faces` faces. With a foot, which decimation rounds off, cut flat once more; the cut
+    makes faces too, so for them some are spared.
+    """
+    for share in _SHARES_BEFORE_CUT if foot else (1.0,):
+        simple = _solid(*decimate(*_arrays(solid), max(4, int(share * faces))))
+        if not foot:
+            break
+        lowest = simple.bounding_box()[2]
+        standing = simple.translate((0, 0, -lowest))
+        cut = standing.trim_by_plane((0, 0, 1), _foot_height(standing))
+        if 0 < cut.num_tri() <= faces:
+            return cut.translate((0, 0, lowest))
     return simple
 
 

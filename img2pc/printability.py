@@ -79,8 +79,15 @@ def inspect_mesh(
     area_vectors = face_area_vectors(vertices, faces)
     area = np.linalg.norm(area_vectors, axis=-1)
     degenerate = int(_negligible(area, size).sum())
-    boundary_edges, crowded, flipped = _edge_defects(faces)
-    volumes = _body_volumes(vertices, faces)
+    # A face with a corner twice has no edges that others could border on.
+    whole = faces[(faces != faces[:, [1, 2, 0]]).all(-1)]
+    edges = np.sort(whole[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), -1)
+    _, edge, count = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+    edge = edge.reshape(-1, 3)
+    boundary_edges, crowded, flipped = _edge_defects(whole, edge, count)
+    volumes = _body_volumes(vertices, whole, edge)
+    flat = np.abs(volumes) <= 1e-9 * size.max() ** 3
+    volumes, flat_pieces = volumes[~flat], int(flat.sum())
     total = float(volumes.sum())
     lowest = float(vertices[:, 2].min())
     down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
@@ -95,6 +102,7 @@ def inspect_mesh(
         (not boundary_edges and total <= 0, "inside out: its volume is not positive"),
         ((volumes > 0).sum() > 1, f"{(volumes > 0).sum()} separate bodies"),
         (total > 0 and (volumes < 0).any(), f"{(volumes < 0).sum()} closed hollows inside"),
+        (total > 0 and flat_pieces, f"{flat_pieces} pieces without volume"),
         (degenerate, f"{degenerate} faces without area"),
         (
             bed_mm is not None and not _fits(size, bed_mm),
@@ -214,13 +222,13 @@ def _negligible(area: Float[ndarray, "face"], size: Float[ndarray, "3"]) -> Bool
     return np.asarray(area <= 1e-12 * size.max() ** 2)
 
 
-def _edge_defects(faces: Int[ndarray, "face 3"]) -> tuple[int, int, int]:
+def _edge_defects(
+    faces: Int[ndarray, "face 3"], edge: Int[ndarray, "face 3"], count: Int[ndarray, "edge"]
+) -> tuple[int, int, int]:
     """Edges with one face, with more than two, and with two that run the same way along it."""
-    directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    edges, index, count = np.unique(
-        np.sort(directed, -1), axis=0, return_inverse=True, return_counts=True
+    forward = np.bincount(
+        edge.reshape(-1), (faces < faces[:, [1, 2, 0]]).reshape(-1), minlength=len(count)
     )
-    forward = np.bincount(index.reshape(-1), directed[:, 0] < directed[:, 1], minlength=len(edges))
     return (
         int((count == 1).sum()),
         int((count > 2).sum()),
@@ -229,18 +237,21 @@ def _edge_defects(faces: Int[ndarray, "face 3"]) -> tuple[int, int, int]:
 
 
 def _body_volumes(
-    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+    vertices: Float[ndarray, "vertex 3"],
+    faces: Int[ndarray, "face 3"],
+    edge: Int[ndarray, "face 3"],
 ) -> Float[ndarray, "body"]:
-    """Signed volume of each connected piece; negative where it is inside out."""
-    joined = faces[:, [0, 1, 1, 2]].reshape(-1, 2)
-    graph = coo_array(
-        (np.ones(len(joined)), (joined[:, 0], joined[:, 1])), shape=(len(vertices),) * 2
-    )
-    _, label = connected_components(graph, directed=False)
+    """Signed volume of each piece connected by edges; negative where it is inside out.
+
+    Pieces that touch at a corner are no more connected than a slicer would print them.
+    """
+    face, edges = np.arange(len(faces)).repeat(3), len(faces) + edge.reshape(-1)
+    nodes = max(1, int(edges.max(initial=0)) + 1)
+    graph = coo_array((np.ones(len(face)), (face, edges)), shape=(nodes, nodes))
+    count, label = connected_components(graph, directed=False)
     corners = vertices[faces] - vertices.mean(0)
     volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
-    piece = label[faces[:, 0]]
-    volumes: ndarray = np.bincount(piece, volume)[np.unique(piece)]
+    volumes: ndarray = np.bincount(label[: len(faces)], volume, minlength=count)
     return volumes
 
 
@@ -254,4 +265,4 @@ def _fits(size: Float[ndarray, "3"], bed: tuple[float, float, float]) -> bool:
 
 
 def _by(lengths: object) -> str:
-    return " x ".join(f"{length:.0f}" for length in np.asarray(lengths))
+    return " x ".join(f"{round(float(length), 1):g}" for length in np.asarray(lengths))

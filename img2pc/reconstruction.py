@@ -139,8 +139,10 @@ class Reconstructor:
         """What comes of a picture and its item of a batch of Views; `points`, `colour` as above.
 
         Raises:
-            BadInputError: the generator sees no object.
+            BadInputError: the generator sees no object, or no points are wanted.
         """
+        if points is not None and points < 1:
+            raise BadInputError(f"a cloud has 1 point or more, not {points}")
         with _phase("fuse"):
             whole = self.fuse(views, item)
         if colour:

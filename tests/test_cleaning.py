@@ -43,7 +43,7 @@ def test_duplicates_and_outliers_go() -> None:
     assert np.array_equal(cloud.colours, colours[:1000])
 
 
-@pytest.mark.parametrize("distance", [10, 300, 100_000])
+@pytest.mark.parametrize("distance", [10, 300, 100_000, -1e17])
 @pytest.mark.parametrize("misses", [1, 5000])
 def test_points_far_away_cost_the_cloud_nothing(distance: float, misses: int) -> None:
     """A depth camera reports what it misses in its own place."""

@@ -23,6 +23,7 @@ from img2pc.cloud_files import read_cloud
 from img2pc.data import dataset
 from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.data.shapes import Shape
+from img2pc.errors import BatchError
 from img2pc.generator import SIZES
 from img2pc.training import loop
 
@@ -198,6 +199,30 @@ def test_a_mistyped_folder_is_what_is_complained_of(img2pc, tmp_path: Path) -> N
         assert ran.err == f"img2pc: {tmp_path / 'photoz'} does not exist\n"
 
 
+def test_a_mesh_of_others_beside_a_picture_stays(
+    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    picture, model = tmp_path / "chair.png", tmp_path / "chair.obj"
+    shutil.copy(chair_picture, picture)
+    model.write_text("theirs")
+    arguments = ("reconstruct", picture, "--mesh", "obj", "--weights", tiny_weights)
+    ran = img2pc(*arguments)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"img2pc: {model} is not of img2pc; say with -o where the clouds go\n"
+    assert model.read_text() == "theirs"
+    # Unless they say so; then it is ours.
+    for more in (["--overwrite"], []):
+        assert img2pc(*arguments, *more).code in (0, 5)
+        assert not model.exists() or model.read_text() != "theirs"
+
+
+def test_a_cloud_is_no_picture(img2pc, tmp_path: Path) -> None:
+    (tmp_path / "scan.ply").write_bytes(b"ply\n")
+    ran = img2pc("reconstruct", tmp_path / "scan.ply", "--mesh", "stl")
+    assert (ran.code, ran.out) == (3, "")
+    assert "scan.ply is a point cloud; `img2pc mesh` makes a solid of it" in ran.err
+
+
 def test_results_of_one_picture_may_go_to_folders(
     img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -292,6 +317,30 @@ def test_tracebacks_are_for_those_who_ask(
         monkeypatch.setattr(sys, "argv", ["img2pc", *with_debug])
         with pytest.raises(BadInputError):
             main()
+
+
+def test_so_are_those_of_one_of_many(
+    img2pc,
+    chair_picture: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("out of the blue")
+
+    monkeypatch.setattr("img2pc.batch.write_ply", broken)
+    for name in ("a.png", "b.png"):
+        shutil.copy(chair_picture, tmp_path / name)
+    arguments = ["reconstruct", tmp_path, "-o", tmp_path / "clouds", "--weights", tiny_weights]
+    for debug in (True, False):
+        caplog.clear()
+        shown = ["--debug"] if debug else []
+        monkeypatch.setattr(sys, "argv", ["img2pc", *map(str, arguments), *shown])
+        with pytest.raises(BatchError if debug else SystemExit):
+            main()
+        assert ("in broken" in caplog.text) == debug
 
 
 def test_unexpected_errors_are_one_line_too(

@@ -657,9 +657,7 @@ def test_wrong_usage(img2pc: Run, photos: Path, options: list[str]) -> None:
     assert files_in(photos) == before
 
 
-@pytest.mark.parametrize(
-    "options", [["--overwrite"], ["--batch-size", "2"], ["--shard", "1/2"], ["--ray"]]
-)
+@pytest.mark.parametrize("options", [["--batch-size", "2"], ["--shard", "1/2"], ["--ray"]])
 def test_options_of_folders_are_not_for_one_picture(
     img2pc: Run, chair_picture: Path, options: list[str]
 ) -> None:

@@ -290,19 +290,47 @@ def test_points_that_are_not_finite_are_dropped(kind: str, number: float, tmp_pa
 
 
 @pytest.mark.parametrize("bad", [[0.0, 0, 0], [np.nan, 0, 1], [np.inf, 0, 0]])
-def test_normals_are_dropped_if_one_is_no_direction(bad: list[float], tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".ply", ".xyz"])
+def test_the_few_points_without_a_normal_are_left_out(
+    bad: list[float], suffix: str, tmp_path: Path
+) -> None:
+    points = [[float(i), 0, 0] for i in range(40)]
+    normals = [[0.0, 0, 1]] * 39 + [bad]
+    text = "\n".join(" ".join(map(str, p + n)) for p, n in zip(points, normals, strict=True))
+    content = ply("ascii", points, normals) if suffix == ".ply" else text.encode()
+    cloud = read_cloud(saved(tmp_path / f"cloud{suffix}", content))
+    assert cloud.points.tolist() == points[:39]
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == normals[:39]
+
+
+@pytest.mark.parametrize("rest", ["0 0 1", "200 100 50"])
+def test_a_row_of_nan_takes_nothing_from_the_others(rest: str, tmp_path: Path) -> None:
+    content = f"0 0 0 {rest}\n1 0 0 {rest}\n{' '.join(['nan'] * 6)}\n"
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", content.encode()))
+    kept = cloud.normals if rest == "0 0 1" else cloud.colours
+    assert kept is not None
+    assert kept.tolist() == [[float(value) for value in rest.split()]] * 2
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0, 0], [np.nan, 0, 1], [np.inf, 0, 0]])
+def test_normals_are_dropped_if_many_are_no_directions(
+    bad: list[float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     content = ply("binary_little_endian", POINTS, [*NORMALS[:2], bad], COLOURS)
     cloud = read_cloud(saved(tmp_path / "cloud.ply", content))
     assert cloud.points.tolist() == POINTS
     assert cloud.normals is None
     assert cloud.colours is not None
     assert cloud.colours.tolist() == COLOURS
+    assert "1 of 3 normals of" in caplog.text
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *((f"empty{suffix}", b"") for suffix in (".ply", ".obj", ".xyz", ".pcd")),
+        *((f"empty{suffix}", b"") for suffix in (".ply", ".obj", ".xyz", ".pcd", ".pts")),
         *((f"garbage{suffix}", b"garbage\x00\xff") for suffix in (".ply", ".obj", ".xyz")),
         ("header.ply", b"ply\nformat ascii 1.0\nend_header"),
         ("zero.ply", ply("ascii", POINTS, announced=0)),

@@ -31,6 +31,7 @@ from img2pc.evaluation import (
 )
 from img2pc.fusion import fuse
 from img2pc.metrics import CloudScores, compare_clouds
+from img2pc.pointclouds import write_ply
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
 
@@ -133,6 +134,20 @@ def test_cases_that_cannot_be_read_are_told_of_and_left_out(
     assert count == 4
     assert [case.name for case in cases] == ["chair-a", "nameless"]
     assert told.keys() == {"chair-b", "lamp-c"}
+
+
+def test_what_img2pc_made_of_a_picture_is_no_truth(
+    pairs: Path, reconstructor: Reconstructor
+) -> None:
+    """Else a folder whose clouds lie beside its pictures would score 100."""
+    write_ply(pairs / "chair-a.ply", reconstructor(pairs / "chair-a.png").cloud)
+    told: dict[str, str] = {}
+    _, cases = list_cases(
+        pairs, reconstructor.info, unusable=lambda name, error: told.update({name: str(error)})
+    )
+    assert "chair-a" not in [case.name for case in cases]
+    truth = pairs / "chair-a.ply"
+    assert told == {"chair-a": f"{truth} is what img2pc made of the picture, not the truth"}
 
 
 def test_a_split_is_of_meshes_that_say_theirs(

@@ -20,7 +20,15 @@ from img2pc.data.shapes import Part, Shape, assemble, normalised
 from img2pc.errors import BadInputError, NotPrintableError
 from img2pc.fusion import fuse
 from img2pc.mesh_files import TriangleMesh
-from img2pc.meshing import MeshSettings, Solid, Surface, solid_from_cloud, voxel_surface, write_mesh
+from img2pc.meshing import (
+    MeshSettings,
+    Solid,
+    Surface,
+    mesh_to_file,
+    solid_from_cloud,
+    voxel_surface,
+    write_mesh,
+)
 from img2pc.open3d_process import NativeCodeError
 from img2pc.pointclouds import PointCloud
 from img2pc.printability import inspect_mesh, sample_surface, thinnest_wall
@@ -180,7 +188,7 @@ def test_the_child_process_gives_the_same_solid(
     assert np.array_equal(here.mesh.faces, there.mesh.faces)
 
 
-@pytest.mark.parametrize("unit", [1e-4, 1e4])
+@pytest.mark.parametrize("unit", [1e-9, 1e-4, 1e4, 1e9])
 def test_the_unit_of_the_cloud_does_not_matter(unit: float, tower: PointArrays) -> None:
     far = PointArrays(unit * (tower.points + 3), tower.normals)
     here, there = solid_from_cloud(tower), solid_from_cloud(far)
@@ -309,6 +317,30 @@ def test_a_plate_is_as_thick_as_asked_for() -> None:
     assert solid.report.contact_mm2 == pytest.approx(np.pi * (33.6 * 100 / 102.4) ** 2, rel=0.02)
 
 
+@pytest.mark.parametrize(("height", "thickness"), [(20.0, 5.0), (10.0, 6.0)])
+def test_so_is_a_plate_that_is_much_of_the_height(height: float, thickness: float) -> None:
+    solid = solid_from_cloud(ball(), MeshSettings(height_mm=height, base_mm=thickness))
+    heights = solid.mesh.vertices[:, 2]
+    assert heights.max() == pytest.approx(height, rel=1e-6)
+    flat = np.abs(heights - thickness) < 0.02  # where it ends
+    assert flat.sum() > 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (MeshSettings(height_mm=10.0, base_mm=10.0), "a plate of 10 mm leaves no room"),
+        (MeshSettings(size_mm=20.0, base_mm=25.0), "a plate of 25 mm leaves no room"),
+        (MeshSettings(size_mm=0.0), "a size of more than 0 mm"),
+        (MeshSettings(height_mm=-1.0), "a size of more than 0 mm"),
+        (MeshSettings(up="Y"), "up is y or z, not Y"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(settings: MeshSettings, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        solid_from_cloud(ball(), settings)
+
+
 def test_size_and_budget_are_of_the_whole_plate_included() -> None:
     settings = MeshSettings(height_mm=50.0, base_mm=2.0, faces=900)
     report = solid_from_cloud(ball(), settings).report
@@ -380,6 +412,17 @@ def test_a_budget_of_faces_is_met(tower: PointArrays) -> None:
     assert max(solid.report.size_mm) == pytest.approx(100, rel=1e-6)
     assert 400 < len(solid.mesh.faces) <= 500
     assert solid.report.printable
+
+
+def test_a_budget_leaves_the_foot_flat(clouds: dict[str, PointCloud]) -> None:
+    """Decimation rounds it off: of the chair's three long legs hardly a point stayed down."""
+    settings = MeshSettings(faces=400)
+    report = solid_from_cloud(clouds["chair"].arrays(), settings).report
+    whole = solid_from_cloud(clouds["chair"].arrays()).report
+    assert report.printable
+    assert report.triangles <= 400
+    assert report.contact_mm2 > whole.contact_mm2 / 3
+    assert report.lowest_mm == pytest.approx(0, abs=1e-3)
 
 
 def test_a_budget_is_met_without_open3d(
@@ -527,6 +570,11 @@ def test_a_depth_that_was_asked_for_and_failed_is_said(
     assert "depth" not in caplog.text
     solid_from_cloud(tower, MeshSettings(depth=6))
     assert "made otherwise than at depth 6" in caplog.text
+
+
+def test_a_file_of_no_known_kind_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"ball\.foo does not end in \.stl"):
+        mesh_to_file(ball(), tmp_path / "ball.foo")
 
 
 def test_only_what_is_printable_is_written(tmp_path: Path) -> None:

@@ -254,6 +254,43 @@ def test_the_bed_takes_a_mesh_as_it_stands_or_turned_by_a_quarter() -> None:
     for bed in ((29, 20, 10), (20, 29, 10), (30, 19, 10), (30, 20, 9), (10, 20, 30)):
         problem = "30 x 20 x 10 mm does not fit the bed of {} x {} x {} mm".format(*bed)
         assert inspect_mesh(brick, bed_mm=bed).problems == (problem,)
+    low = inspect_mesh(brick, bed_mm=(30, 20, 9.6))
+    assert low.problems == ("30 x 20 x 10 mm does not fit the bed of 30 x 20 x 9.6 mm",)
+
+
+def test_cubes_that_share_a_corner_are_two_bodies() -> None:
+    touching = mesh_of(block((10, 10, 10)), block((10, 10, 10), (10, 10, 10)))
+    merged = trimesh.Trimesh(touching.vertices, touching.faces)
+    merged.merge_vertices()
+    report = inspect_mesh(TriangleMesh(np.array(merged.vertices), np.array(merged.faces)))
+    assert len(merged.vertices) == 15
+    assert (report.bodies, report.problems) == (2, ("2 separate bodies",))
+
+
+def test_a_hollow_that_touches_the_skin_at_a_corner_is_a_hollow() -> None:
+    skin, hollow = block((20, 20, 20)), block((10, 10, 10), (5, 5, 10))
+    hollow.invert()
+    both = trimesh.util.concatenate([skin, hollow])
+    both.merge_vertices()
+    report = inspect_mesh(TriangleMesh(np.array(both.vertices), np.array(both.faces)))
+    assert (report.bodies, report.voids) == (1, 1)
+    assert report.problems == ("1 closed hollows inside",)
+
+
+def test_a_sheet_of_two_sides_is_no_body() -> None:
+    cube = mesh_of(block((20, 20, 20)))
+    corners = np.array([[30.0, 0, 0], [40, 0, 0], [30, 10, 0]])
+    sheet = np.array([[8, 9, 10], [8, 10, 9]])
+    report = inspect_mesh(
+        TriangleMesh(np.concatenate([cube.vertices, corners]), np.concatenate([cube.faces, sheet]))
+    )
+    assert (report.bodies, report.problems) == (1, ("1 pieces without volume",))
+
+
+def test_a_face_with_a_corner_twice_makes_no_hole() -> None:
+    cube = mesh_of(block((20, 20, 20)))
+    report = inspect_mesh(with_faces(cube, np.concatenate([cube.faces, [[0, 0, 1]]])))
+    assert report.problems == ("1 faces without area",)
 
 
 def test_floating_and_sunken_meshes_are_warned_of() -> None:

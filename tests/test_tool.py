@@ -27,6 +27,7 @@ import img2pc as package
 from img2pc.checkpoints import weights_digest
 from img2pc.cli.options import app
 from img2pc.cloud_files import read_cloud
+from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
 from img2pc.pointclouds import PointCloud, encode_ply
 from img2pc.reconstruction import Reconstructor
@@ -588,6 +589,12 @@ def test_pixels_and_open_files_are_pictures_too(two_boxes: Path, tiny_weights: P
     rgb = Image.new("RGB", (60, 60), (230, 230, 225))
     rgb.paste((60, 90, 160), (20, 10, 40, 50))
     assert len(package.reconstruct(np.asarray(rgb), weights=tiny_weights)) > 0
+
+
+@pytest.mark.parametrize("points", [0, -1])
+def test_a_cloud_of_no_points_is_refused(two_boxes: Path, tiny_weights: Path, points: int) -> None:
+    with pytest.raises(BadInputError, match=f"1 point or more, not {points}"):
+        package.reconstruct(two_boxes, points=points, weights=tiny_weights)
 
 
 def test_arrays_that_are_no_pictures(tiny_weights: Path) -> None:

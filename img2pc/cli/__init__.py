@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -42,6 +43,8 @@ def main() -> None:
     # So that what a killed command began is cleared away: temporary files, Open3D's process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     debug = "--debug" in sys.argv
+    # It goes on after an error, so that none is raised here.
+    logging.getLogger("img2pc.batch").setLevel(logging.DEBUG if debug else logging.NOTSET)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(args=arguments, prog_name="img2pc")

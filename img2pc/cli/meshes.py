@@ -116,6 +116,8 @@ def mesh(
         raise typer.BadParameter("give one of --output, --stl, --obj, --ply, --glb and --3mf")
     if str(cloud) == "-" and output is None:
         raise typer.BadParameter("a cloud from stdin needs an --output")
+    if not cloud.name:  # "." or "/"
+        raise BadInputError(f"{cloud} is not a file")
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
@@ -167,7 +169,8 @@ def check(
     """Say whether a slicer takes a mesh without repair; exit code 5 if not.
 
     STL and OBJ are read as millimetres with +Z up, PLY and GLB as metres with
-    +Y up, 3MF by its own unit.
+    +Y up, 3MF by its own unit. Lengths are millimetres unless they say cm, m
+    or in.
     """
     from img2pc.mesh_files import read_mesh
     from img2pc.printability import inspect_mesh

@@ -17,7 +17,7 @@ from unicodedata import category
 
 import typer
 
-from img2pc.choices import MESH_SUFFIXES, Background, Device
+from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES, Background, Device
 from img2pc.cli.console import ProgressBar, set_up_logging
 from img2pc.cli.meshes import make_mesh
 from img2pc.cli.options import (
@@ -93,13 +93,13 @@ def reconstruct(
     ] = "auto",
     points: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="In the cloud: at most this many, drawn uniformly."),
+        typer.Option(min=1, help="In the cloud: at most this many, drawn uniformly. Default: all."),
     ] = None,
     colour: Annotated[
         bool, typer.Option(help="Points take the picture's colours; a guess where it shows none.")
     ] = True,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Of many: redo what is done.")
+        bool, typer.Option("--overwrite", help="Redo what is done, and replace others' files.")
     ] = False,
     batch_size: Annotated[
         str, typer.Option(metavar="auto|N", help="Of many: generated at once.")
@@ -138,11 +138,11 @@ def reconstruct(
         # Perhaps meant for a folder: then what else is said would be beside the point.
         if not image.suffix and not exists(image) and str(image) != "-":
             raise BadInputError(f"{image} does not exist")
-        if overwrite or batch_size != "auto" or shard != "1/1" or ray or ray_address:
-            raise typer.BadParameter(
-                "--overwrite, --batch-size, --shard and --ray are for many pictures"
-            )
-        job, folders = _one(image, targets, mask, as_json)
+        if batch_size != "auto" or shard != "1/1" or ray or ray_address:
+            raise typer.BadParameter("--batch-size, --shard and --ray are for many pictures")
+        if image.suffix.lower() in CLOUD_SUFFIXES:
+            raise BadInputError(f"{image} is a point cloud; `img2pc mesh` makes a solid of it")
+        job, folders = _one(image, targets, mask, as_json, overwrite)
         solid = _mesh_settings(size, height, job.mesh)
         from img2pc.batch import BatchSettings
 
@@ -217,13 +217,15 @@ def _mesh_settings(
 # --- One picture ----------------------------------------------------------------------------------
 
 
-def _one(image: Path, targets: Targets, mask: Path | None, as_json: bool) -> tuple[Job, set[Path]]:
+def _one(
+    image: Path, targets: Targets, mask: Path | None, as_json: bool, overwrite: bool
+) -> tuple[Job, set[Path]]:
     """What becomes of one picture, and which folders may have to be made for it; its targets are
     files or folders."""
     from img2pc.folders import check_replaceable
 
     job = _job(image, targets, mask)
-    if targets.clouds is None:
+    if targets.clouds is None and not overwrite:
         check_replaceable([job])
     if as_json and job.cloud is None and job.mesh is None:
         raise typer.BadParameter("--json and the cloud cannot both go to stdout")
@@ -492,7 +494,7 @@ def doctor(
     weights: WeightsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
 ) -> None:
-    """Say what works here: PyTorch, devices, weights and their hash, meshing, extras."""
+    """Say what works here: PyTorch, devices, weights and their digest, meshing, extras."""
     from img2pc.doctor import examine
 
     findings = []
