@@ -47,7 +47,7 @@ def clean(cloud: PointArrays) -> PointArrays:
     if normals is None:
         normals = orient_by_visibility(cloud.points, plane_normals(cloud.points))
         log.info("normals estimated")
-    elif ((cloud.points - cloud.points.mean(0)) * normals).sum() < 0:  # 3 × the volume's sign
+    elif _point_inwards(cloud.points, normals):
         normals = -normals
         log.warning("the cloud's normals point inwards; turned around")
     normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -158,6 +158,15 @@ def orient_by_visibility(
         seen = np.flatnonzero(height > top[pixel] - 2 * step)
         votes[seen] += normals[seen] @ direction
     return np.where(votes[:, None] < 0, -normals, normals)
+
+
+def _point_inwards(points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]) -> bool:
+    """By the sign of the volume, which of thin things, or where one side has more points, says
+    little; then by what can be seen."""
+    if ((points - points.mean(0)) * normals).sum() >= 0:  # 3 × the volume
+        return False
+    agree = (orient_by_visibility(points, normals) * normals).sum(-1) > 0
+    return bool(np.count_nonzero(agree) < len(points) / 2)
 
 
 def _thinned(cloud: PointArrays) -> PointArrays:

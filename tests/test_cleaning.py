@@ -94,6 +94,20 @@ def test_inward_normals_are_turned(caplog: pytest.LogCaptureFixture) -> None:
     assert "the cloud's normals point inwards; turned around" in caplog.messages
 
 
+def test_a_bowl_of_more_inner_than_outer_points_is_left_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By the volume that its points seem to enclose it would be inside out."""
+    half = sphere(8000)
+    half = half[half[:, 1] < 0]
+    points = np.concatenate([half[::3], 0.8 * half])
+    normals = np.concatenate([half[::3], -half])
+    cloud = clean(PointArrays(points, normals))
+    assert ((cloud.points - cloud.points.mean(0)) * cloud.normals).sum() < 0
+    assert (cloud.normals[np.linalg.norm(cloud.points, axis=-1) > 0.9, 1] < 0.1).all()
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize(
     ("solid", "agreement"),
     [
