@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.spatial import cKDTree
 
@@ -20,6 +20,7 @@ _FINEST_CELL = 1 / 400  # of the diagonal
 _FARTHEST_CELL = 1 << 19  # what lies beyond is an outlier anyway
 _EXTENT_SAMPLES = 10_000
 _OUTLIER_SPACINGS = 3.0  # times the median distance to the neighbours, of all and of those
+_SURFACE_THICKNESS = 0.25  # of neighbours over their width; scattered at random it is about a half
 _FLAT = 1e-3  # thickness over length below which points count as lying in a plane
 _DIRECTIONS = 64
 _NOISE_SAMPLES, _PLANE_NEIGHBOURS = 4000, 30
@@ -187,11 +188,19 @@ def _thinned(cloud: PointArrays) -> PointArrays:
     return cloud.at(np.sort(first))
 
 
-def _outliers(points: Float[ndarray, "point 3"]) -> ndarray:
-    """What is far from its neighbours, which are nearer to theirs: a part may be sparse."""
+def _outliers(points: Float[ndarray, "point 3"]) -> Bool[ndarray, "point"]:
+    """What is far from its neighbours, which are nearer to theirs; or are as far from theirs, but
+    lie on no surface together: a part may be sparse."""
     distance, neighbours = _neighbour_distance(points)
-    usual = np.maximum(np.median(distance), np.median(distance[neighbours], axis=1))
-    return np.asarray(distance > _OUTLIER_SPACINGS * usual)
+    usual = np.median(distance)
+    local = np.maximum(usual, np.median(distance[neighbours], axis=1))
+    outlying: ndarray = distance > _OUTLIER_SPACINGS * local
+    doubtful = np.flatnonzero((distance > _OUTLIER_SPACINGS * usual) & ~outlying)
+    patch = points[neighbours[doubtful]]
+    patch = patch - patch.mean(1, keepdims=True)
+    variance = np.linalg.eigvalsh(np.einsum("pki,pkj->pij", patch, patch))
+    outlying[doubtful] = variance[:, 0] > _SURFACE_THICKNESS**2 * variance[:, 1]
+    return outlying
 
 
 def _neighbour_distance(

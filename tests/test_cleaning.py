@@ -61,6 +61,16 @@ def test_a_part_that_is_scanned_sparsely_stays() -> None:
     assert np.linalg.norm(kept, axis=-1).max() < 1.001
 
 
+def test_outliers_go_however_many_they_are() -> None:
+    """A twentieth of all points, anywhere around, which are near to no more than each other."""
+    points = sphere(15_000)
+    far = np.random.default_rng(0).uniform(-1.2, 1.2, (800, 3))
+    far = far[np.abs(np.linalg.norm(far, axis=-1) - 1) > 0.2]
+    kept = clean(PointArrays(np.concatenate([points, far]))).points
+    assert (np.abs(np.linalg.norm(kept, axis=-1) - 1) < 1e-6).sum() == len(points)
+    assert len(kept) - len(points) < len(far) / 50
+
+
 def test_a_clean_cloud_stays_as_it_is() -> None:
     points = sphere(500)
     cloud = clean(PointArrays(points, points))
