@@ -43,7 +43,7 @@ def main() -> None:
     # So that what a killed command began is cleared away: temporary files, Open3D's process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     debug = "--debug" in sys.argv
-    # It goes on after an error, so that none is raised here.
+    # Of many pictures the others go on, so one's traceback is a message.
     logging.getLogger("img2pc.batch").setLevel(logging.DEBUG if debug else logging.NOTSET)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
