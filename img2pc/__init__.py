@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from img2pc.choices import Background
+    from img2pc.images import Mask, Picture
     from img2pc.pointclouds import PointCloud
-    from img2pc.reconstruction import Picture, Reconstructor
+    from img2pc.reconstruction import Reconstructor
 
 __all__ = ["Reconstructor", "reconstruct"]
 __version__ = "0.1.0"
@@ -19,7 +20,7 @@ def reconstruct(
     picture: Picture,
     *,
     background: Background = "auto",
-    mask: str | Path | None = None,
+    mask: Mask | None = None,
     points: int | None = None,
     colour: bool = True,
     weights: str | Path | None = None,
@@ -27,10 +28,11 @@ def reconstruct(
 ) -> PointCloud:
     """Picture of one object → its point cloud, in the object frame, in the picture's colours.
 
-    The picture is a file, an open one, or an array of RGB or straight-alpha RGBA.
+    The picture is a file, an open one, a Pillow image, or an array of RGB or straight-alpha RGBA.
 
-    `background` says how to tell the object from it; a `mask`, a picture that is white (or opaque)
-    where the object is, is taken instead. `device` is as PyTorch names it.
+    `background` says how to tell the object from it; a `mask`, which is white, true or opaque where
+    the object is (a file, a Pillow image or an array), is taken instead. `device` is as PyTorch
+    names it.
     Loads the weights each time; keep a `Reconstructor` for many pictures.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
@@ -20,6 +20,12 @@ from torch import Tensor
 from img2pc.errors import BadInputError
 from img2pc.files import written_atomically
 from img2pc.folders import MARK
+
+# What has the pixels of a picture; arrays are RGB or straight-alpha RGBA.
+# BytesIO is a BinaryIO to mypy, not to beartype.
+Picture = str | Path | BinaryIO | io.BytesIO | Image.Image | UInt8[ndarray, "height width channel"]
+# What is white, true or opaque where the object is.
+Mask = str | Path | Image.Image | UInt8[ndarray, "height width"] | Bool[ndarray, "height width"]
 
 # The longer side of the foreground's bounding box, as a share of the crop.
 FOREGROUND_SHARE = 0.9
@@ -43,19 +49,25 @@ _TURNS = {  # of an EXIF orientation
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
 
-def read_image(path: Path | BinaryIO | io.BytesIO) -> UInt8[ndarray, "height width 4"]:
+def read_image(picture: Picture) -> UInt8[ndarray, "height width 4"]:
     """Straight-alpha sRGB with alpha, upright (EXIF), first frame, 2048 pixels at most on a side.
 
-    16-bit is scaled, not clipped; colours are converted from the profile the file brings.
+    16-bit is scaled, not clipped; colours are converted from the profile that the picture brings.
+    Arrays are as they are.
 
     Raises:
         BadInputError: the file is missing, damaged, too large to be a photo, not an image, or a
-            HEIC without the extra that reads it.
+            HEIC without the extra that reads it; or the array is none of 8 bits.
     """
-    # BytesIO is a BinaryIO to mypy, not to beartype.
-    name = str(path) if isinstance(path, Path) else "the picture"
+    if isinstance(picture, np.ndarray):
+        return _with_alpha(picture)
+    picture = Path(picture) if isinstance(picture, str) else picture
+    name = str(picture) if isinstance(picture, Path) else "the picture"
     try:
-        with path.open("rb") if isinstance(path, Path) else nullcontext(path) as stream:
+        if isinstance(picture, Image.Image):
+            _refuse_bombs(picture, name)
+            return _pixels(picture.copy())
+        with picture.open("rb") if isinstance(picture, Path) else nullcontext(picture) as stream:
             return _decoded(stream if stream.seekable() else io.BytesIO(stream.read()), name)
     except FileNotFoundError as error:
         raise BadInputError(f"{name} does not exist") from error
@@ -69,29 +81,41 @@ def read_image(path: Path | BinaryIO | io.BytesIO) -> UInt8[ndarray, "height wid
         raise BadInputError(f"{name} is not an image that can be read: {error}") from error
 
 
-def read_mask(path: Path, size: tuple[int, int]) -> UInt8[ndarray, "height width"]:
-    """Mask of a picture of (height, width) pixels: the file's alpha, else its brightness.
+def read_mask(mask: Mask, size: tuple[int, int]) -> UInt8[ndarray, "height width"]:
+    """Mask of a picture of (height, width) pixels: the mask's alpha, else its brightness.
 
-    A mask of another scale is resized.
+    One of another scale is resized.
 
     Raises:
-        BadInputError: the file is unreadable, of another shape than the picture, or holds nothing.
+        BadInputError: it is unreadable, of another shape than the picture, or holds nothing.
     """
-    rgba = read_image(path)
-    grey = rgba[..., 3] if has_real_alpha(rgba) else np.asarray(Image.fromarray(rgba).convert("L"))
+    named = f"the mask {mask}" if isinstance(mask, str | Path) else "the mask"
+    grey = _grey(mask, named)
     (height, width), (mask_height, mask_width) = size, grey.shape
     # One per cent, or the pixel that rounding may cost the smaller of the two.
-    tolerance = max(0.01, 1 / min(height, width, mask_height, mask_width))
-    if abs(mask_width * height / (mask_height * width) - 1) > tolerance:
+    tolerance = max(0.01, 1 / max(1, min(height, width, mask_height, mask_width)))
+    if abs(mask_width * height - mask_height * width) > tolerance * mask_height * width:
         raise BadInputError(
-            f"the mask {path} is {mask_width} × {mask_height}, of another shape than the picture "
+            f"{named} is {mask_width} × {mask_height}, of another shape than the picture "
             f"({width} × {height} when upright)"
         )
-    if grey.max() < 128:
-        raise BadInputError(f"the mask {path} has no white part; white is the object")
+    if grey.max(initial=0) < 128:
+        raise BadInputError(f"{named} has no white part; white is the object")
     if grey.shape == size:
         return grey
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _grey(mask: Mask, named: str) -> UInt8[ndarray, "height width"]:
+    if isinstance(mask, np.ndarray):
+        if mask.ndim != 2 or mask.dtype not in (np.bool_, np.uint8):
+            raise BadInputError(
+                f"{named}, an array of {mask.dtype}, {mask.shape}, is not one of bool or uint8, "
+                "height × width"
+            )
+        return mask if mask.dtype == np.uint8 else np.where(mask, 255, 0).astype(np.uint8)
+    rgba = read_image(mask)
+    return rgba[..., 3] if has_real_alpha(rgba) else np.asarray(Image.fromarray(rgba).convert("L"))
 
 
 def write_png(path: Path, pixels: UInt8[ndarray, "height width *channel"]) -> None:
@@ -123,10 +147,26 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
             _refuse_bombs(image, name)
             # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
             image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
-            profile = image.info.get("icc_profile")
-            upright = _colour_channels(_upright(image))
-            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX)
-            return np.asarray(_to_srgb(upright, profile))
+            return _pixels(image)
+
+
+def _pixels(image: Image.Image) -> UInt8[ndarray, "height width 4"]:
+    """Of an image that may be changed."""
+    profile = image.info.get("icc_profile")
+    upright = _colour_channels(_upright(image))
+    upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.BOX)
+    return np.asarray(_to_srgb(upright, profile))
+
+
+def _with_alpha(pixels: UInt8[ndarray, "height width channel"]) -> UInt8[ndarray, "height width 4"]:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise BadInputError(
+            f"an array of {pixels.dtype}, {pixels.shape}, is not RGB or RGBA of 8 bits"
+        )
+    if not pixels.size:
+        raise BadInputError("the picture has no pixels")
+    opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
+    return np.concatenate([pixels, opaque], -1)[..., :4]
 
 
 def _upright(image: Image.Image) -> Image.Image:

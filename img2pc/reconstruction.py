@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -24,14 +22,19 @@ from img2pc.errors import BadInputError
 from img2pc.foreground import Foreground, find_foreground
 from img2pc.fusion import fuse
 from img2pc.generator import StructureGenerator
-from img2pc.images import HOW_TO_SHOW_IT, crop_to_foreground, network_input, read_image, read_mask
+from img2pc.images import (
+    HOW_TO_SHOW_IT,
+    Mask,
+    Picture,
+    crop_to_foreground,
+    network_input,
+    read_image,
+    read_mask,
+)
 from img2pc.pointclouds import PointCloud
 from img2pc.views import Views
 
 log = logging.getLogger(__name__)
-
-
-Picture = str | Path | BinaryIO | UInt8[ndarray, "height width channel"]
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,15 @@ class Reconstructor:
         self,
         picture: Picture,
         background: Background = "auto",
-        mask: str | Path | None = None,
+        mask: Mask | None = None,
         points: int | None = None,
         colour: bool = True,
     ) -> Reconstruction:
-        """Reconstruct the object of one picture: a file, an open one, RGB or straight-alpha RGBA.
+        """Reconstruct the object of one picture.
 
         Args:
             background: how to tell it from the object.
-            mask: a picture that is white (or opaque) where the object is; instead of `background`.
+            mask: white, true or opaque where the object is; instead of `background`.
             points: keep at most this many, drawn uniformly from a fixed seed.
             colour: whether the points take the colours of the picture.
 
@@ -101,7 +104,7 @@ class Reconstructor:
         return self.finish(cut_out, views, points=points, colour=colour)
 
     def cut_out(
-        self, picture: Picture, background: Background = "auto", mask: str | Path | None = None
+        self, picture: Picture, background: Background = "auto", mask: Mask | None = None
     ) -> CutOut:
         """Find the object of a picture and crop it as training does.
 
@@ -109,9 +112,8 @@ class Reconstructor:
             BadInputError: the picture is unreadable or no object is found in it.
         """
         with _phase("read"):
-            picture = Path(picture) if isinstance(picture, str) else picture
-            rgba = _with_alpha(picture) if isinstance(picture, np.ndarray) else read_image(picture)
-            chosen = None if mask is None else read_mask(Path(mask), rgba.shape[:2])
+            rgba = read_image(picture)
+            chosen = None if mask is None else read_mask(mask, rgba.shape[:2])
         with _phase("cut out and crop"):
             foreground = find_foreground(rgba, background, chosen)
             crop = crop_to_foreground(foreground.rgba, self.info.config.image_size)
@@ -165,17 +167,6 @@ class Reconstructor:
         if not len(cloud):
             raise BadInputError(f"no object was recognised in the picture; {HOW_TO_SHOW_IT}")
         return cloud
-
-
-def _with_alpha(pixels: UInt8[ndarray, "height width channel"]) -> UInt8[ndarray, "height width 4"]:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise BadInputError(
-            f"an array of {pixels.dtype}, {pixels.shape}, is not RGB or RGBA of 8 bits"
-        )
-    if not pixels.size:
-        raise BadInputError("the picture has no pixels")
-    opaque = np.full((*pixels.shape[:2], 1), 255, dtype=np.uint8)
-    return np.concatenate([pixels, opaque], -1)[..., :4]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -95,6 +96,14 @@ def test_a_folder_becomes_a_folder_of_clouds(reconstruct: Run, clouds: Path) -> 
     assert "3 done, 0 skipped, 0 failed, 0 with warnings" in ran.err
     assert files_in(clouds) == THREE
     assert all(len(read_cloud(clouds / name).points) == 50 for name in THREE)
+
+
+def test_verbose_says_of_each_picture_what_found_its_object(
+    reconstruct: Run, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        assert reconstruct("-v").code == 0
+    assert f"{photos / 'a.png'}: foreground by alpha" in caplog.messages
 
 
 def test_without_an_output_clouds_lie_beside_their_pictures(

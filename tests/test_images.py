@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy import ndarray
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from torch.testing import assert_close
 
 from img2pc import images
@@ -295,6 +295,22 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
             read_image(tmp_path / "broken.heic")
 
 
+def test_pillow_images_are_read_as_their_files_and_stay_as_they_are(tmp_path: Path) -> None:
+    """Turned, large enough to be reduced, and opened, but not yet decoded."""
+    pixels = np.zeros((100, 2500, 3), dtype=np.uint8)
+    pixels[:, :800] = (200, 40, 40)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as image:
+        rgba = read_image(image)
+        assert image.size == (2500, 100)
+    assert np.array_equal(rgba, read_image(path))
+    assert rgba.shape == (2048, 82, 4)
+    assert rgba[0, 0].tolist() == [200, 40, 40, 255]
+
+
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
 def test_heic_without_the_extra_says_what_to_install(
     brand: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -420,6 +436,20 @@ def test_masks_are_read_and_brought_to_the_pictures_size(
     assert mask.shape == (10, 20)
     assert mask[:, :9].max() == 0
     assert mask[:, 11:].min() == 255
+
+
+def test_masks_may_be_pixels(tmp_path: Path) -> None:
+    image = half_white("L", (20, 10))
+    image.save(tmp_path / "mask.png")
+    expected = read_mask(tmp_path / "mask.png", (10, 20))
+    grey = np.asarray(image)
+    for mask in (image, grey, grey > 127, str(tmp_path / "mask.png")):
+        assert np.array_equal(read_mask(mask, (10, 20)), expected)
+    with pytest.raises(BadInputError, match=r"^the mask is 20 × 10, of another shape"):
+        read_mask(grey, (20, 10))
+    for size in ((10, 20), (0, 0)):
+        with pytest.raises(BadInputError, match=r"^the mask has no white part"):
+            read_mask(np.zeros(size, dtype=bool), (10, 20))
 
 
 def test_rounding_of_a_side_is_no_other_shape(tmp_path: Path) -> None:

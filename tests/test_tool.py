@@ -582,8 +582,8 @@ def test_one_function_does_what_the_command_does(
 def test_pixels_and_open_files_are_pictures_too(two_boxes: Path, tiny_weights: Path) -> None:
     pixels = np.asarray(Image.open(two_boxes))
     expected = encode_ply(package.reconstruct(two_boxes, weights=tiny_weights))
-    with two_boxes.open("rb") as stream:
-        for picture in (pixels, stream):
+    with two_boxes.open("rb") as stream, Image.open(two_boxes) as image:
+        for picture in (pixels, image, stream):
             cloud = package.reconstruct(picture, weights=tiny_weights)
             assert encode_ply(cloud) == expected
     rgb = Image.new("RGB", (60, 60), (230, 230, 225))
@@ -607,10 +607,11 @@ for shape in ((8, 8), (8, 8, 2), (0, 8, 3)):
         img2pc.reconstruct(np.zeros(shape, dtype=np.uint8), weights={str(tiny_weights)!r})
     except img2pc.errors.BadInputError as error:
         print(error)
-try:
-    img2pc.reconstruct(np.zeros((8, 8, 3)), weights={str(tiny_weights)!r})
-except img2pc.errors.BadInputError as error:
-    print(error)
+for other in (dict(picture=np.zeros((8, 8, 3))), dict(mask=np.zeros((8, 8)))):
+    try:
+        img2pc.reconstruct(**dict(picture=np.zeros((8, 8, 3), dtype=np.uint8)) | other)
+    except img2pc.errors.BadInputError as error:
+        print(error)
 """
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT
@@ -621,6 +622,7 @@ except img2pc.errors.BadInputError as error:
         "an array of uint8, (8, 8, 2), is not RGB or RGBA of 8 bits",
         "the picture has no pixels",
         "an array of float64, (8, 8, 3), is not RGB or RGBA of 8 bits",
+        "the mask, an array of float64, (8, 8), is not one of bool or uint8, height × width",
     ]
 
 

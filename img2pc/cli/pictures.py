@@ -446,6 +446,8 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         print(outcome.as_json(), flush=True)
     elif outcome.status == "done":
         print(f"{outcome.outputs[0]}\t{outcome.points} points", flush=True)
+    if outcome.foreground is not None:
+        logging.info("%s: foreground by %s", outcome.picture, outcome.foreground)
     for warning in outcome.warnings:
         logging.info("%s: %s", outcome.picture, warning)
 
