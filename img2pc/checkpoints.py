@@ -28,7 +28,7 @@ class WeightsInfo:
     """What the header of a weights file says.
 
     Attributes:
-        data: hashes of the data sets that were trained on.
+        data: hashes of the data sets that were trained on; of what was drawn live, its settings.
         samples: pictures seen in training, repeats counted.
     """
 

@@ -33,6 +33,10 @@ class Views(NamedTuple):
     def mask_probability(self) -> Float[Tensor, "*batch view height width"]:
         return self.mask_logits.sigmoid()
 
+    def first(self, count: int) -> Views:
+        """Of a batch, the first items."""
+        return Views(self.coordinates[:count], self.mask_logits[:count])
+
     @property
     def mask(self) -> Bool[Tensor, "*batch view height width"]:
         """The likeliest pixels of each view, as many as the probabilities say the object covers.

@@ -327,16 +327,19 @@ def test_a_data_set_that_has_grown_is_read_where_it_is_new(shards: Path, tmp_pat
     first, second = sorted(shards.glob("objects-*"))
     shutil.copy(shards / "settings.json", tmp_path)
     shutil.copy(first, tmp_path)
-    before = ShardedDataset(tmp_path)
+    data = ShardedDataset(tmp_path)
+    assert len(data) == 4
+    shard, crops, hashes = data._shards[0], data[[1], False].crops, data.hashes
     shutil.copy(second, tmp_path)
-    after = before.grown()
-    assert (len(before), len(after)) == (4, 8)
-    assert after[[1], False].crops.equal(before[[1], False].crops)
-    assert after._shards[0] is before._shards[0]
-    assert after.hashes == ShardedDataset(tmp_path).hashes != before.hashes
+    data.grow()
+    assert len(data) == 8
+    assert data[[1], False].crops.equal(crops)
+    assert data._shards[0] is shard
+    assert data.hashes == ShardedDataset(tmp_path).hashes != hashes
     shutil.copy(first, tmp_path / "new")
     (tmp_path / "new").replace(tmp_path / second.name)
-    assert after.grown()[[4], False].crops.equal(after[[0], False].crops)
+    data.grow()
+    assert data[[4], False].crops.equal(data[[0], False].crops)
 
 
 def test_a_folder_without_shards_is_bad_input(tmp_path: Path) -> None:

@@ -75,6 +75,38 @@ def test_the_commands_that_the_card_shows_parse(sitting: ModuleType) -> None:
         sitting._parsed(arguments)
 
 
+def test_what_follows_two_dashes_goes_to_training(sitting: ModuleType) -> None:
+    call = ["run", "work", "out", "--meshes", "pack", "--last"]
+    parsed = sitting._parsed([*call, "--", "--stage", "joint"])
+    assert parsed.last
+    assert parsed.train_options == ("--compile", "--stage", "joint")
+    assert sitting._parsed(call).train_options == ("--compile",)
+
+
+@pytest.mark.slow
+def test_failing_training_is_said(sitting: ModuleType, tmp_path: Path) -> None:
+    """Though weights of an earlier call are there, and come home."""
+    first = sitting.Sitting(
+        work=tmp_path / "work",
+        out=tmp_path / "out",
+        size="tiny",
+        batch_size=4,
+        objects=2,
+        render_workers=1,
+        load_workers=0,
+        keep_free_gb=0,
+        first_pictures=1,
+        train_options=(),
+        accelerator="cpu",
+        stop_at_step=20,
+    )
+    sitting.run(first)
+    (first.work / "run" / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match="training failed"):
+        sitting.run(first)
+    assert (first.out / "part-0").exists()
+
+
 @pytest.mark.slow
 def test_the_rehearsal(tmp_path: Path) -> None:
     """Rendered, trained, stopped, gone on with, also on a bare machine, measured and loaded."""

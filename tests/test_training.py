@@ -299,6 +299,12 @@ def test_the_joint_stage_learns_from_novel_views(
 def test_the_joint_stage_needs_novel_views(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="novel views"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, replace(SETTINGS, stage="joint"))
+    novel = replace(SHARD_SETTINGS, novel_views=2, novel_size=16)
+    list(write_shards(tmp_path / "data", novel, 2, workers=1))
+    mixed = ShardedDataset(shards, tmp_path / "data")
+    with pytest.raises(BadInputError, match="not all of the data has novel views"):
+        train(tmp_path / "run", mixed, CONFIG, replace(SETTINGS, stage="joint"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_chamfer_stage_brings_points_to_the_surface(
@@ -420,6 +426,44 @@ def test_a_resumed_run_learns_at_the_rate_it_is_given(
     after = torch.load(run / "checkpoint.pt", weights_only=True)["generator"]
     for name, values in before.items():
         assert torch.equal(after[name], values), name
+
+
+def test_weights_without_a_log_are_not_replaced(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    weights = Path(shutil.copy(uninterrupted / "weights.safetensors", tmp_path))
+    with pytest.raises(BadInputError, match="--initial-weights"):
+        train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)
+    assert weights.read_bytes() == (uninterrupted / weights.name).read_bytes()
+
+
+def test_a_log_that_cannot_be_written_is_said(shards: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+
+    def replace_log(progress: loop.Progress) -> None:
+        log.unlink()
+        log.mkdir()
+
+    with pytest.raises(BadInputError, match=r"cannot write .*log\.csv: Is a directory"):
+        train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS, report=replace_log)
+
+
+def test_bytes_that_are_no_text_in_the_log_do_no_harm(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    with (run / "log.csv").open("ab") as log:
+        log.write(b"\xff\xfe")
+    train(run, ShardedDataset(shards), CONFIG, replace(SETTINGS, steps=60))
+    assert (run / "log.csv").read_text(errors="replace").splitlines()[-1].startswith("60,")
+
+
+def test_gpus_that_are_not_there_are_bad_input(shards: Path, tmp_path: Path) -> None:
+    there = torch.cuda.device_count()
+    settings = replace(SETTINGS, accelerator="cuda", devices=there + 1)
+    with pytest.raises(BadInputError, match=f"{there + 1} GPUs are wanted, and there are {there}"):
+        train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
 
 
 def test_new_shards_are_trained_on_as_they_appear(shards: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import argparse
 import csv
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -23,7 +24,8 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -33,6 +35,7 @@ COMMAND = (sys.executable, "-c", "from img2pc.cli import main; main()")
 WEIGHTS, LOG, PARTS = "weights.safetensors", "log.csv", "parts.json"
 PART_BYTES = 15 * 2**20
 HELD_OUT_SEED = 1_000_001
+BARE_SECONDS = 50  # what bare_rates takes, compilation included
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def run(sitting: Sitting) -> dict[str, object]:
     """One call, from rendering to the files in OUT; returns what `sitting.json` says.
 
     Raises:
-        SystemExit: training left no weights; `sitting.log` says why.
+        SystemExit: training failed, or left no weights; `sitting.log` says why. What weights there
+            are is in OUT.
     """
     begin = time.monotonic()
     deadline = begin + 60 * sitting.call_minutes
@@ -87,32 +91,33 @@ def run(sitting: Sitting) -> dict[str, object]:
     if sitting.parts is not None and not (training / WEIGHTS).exists():
         join(sitting.parts, training / WEIGHTS)
         shutil.copy(sitting.parts / LOG, training / LOG)
-    with (sitting.out / "sitting.log").open("a") as log:
-        measured = _start_held_out(sitting, held_out, log) if sitting.last else None
-        renderer = _start_rendering(sitting, data, log)
-        try:
+    with (sitting.out / "sitting.log").open("a") as log, ExitStack() as held_out_set:
+        if sitting.last:
+            measured = held_out_set.enter_context(_held_out_set(sitting, held_out, log))
+        with _rendering(sitting, data, log) as renderer:
             _wait_for_pictures(sitting, data, renderer, train_until)
-            _train(sitting, training, data, renderer, train_until, log)
-        finally:
-            _stop(renderer)
+            exit_code = _train(sitting, training, data, renderer, train_until, log)
         if not (training / WEIGHTS).exists():
             raise SystemExit(f"training left no weights: see {log.name}")
         # First what must not be lost.
         split(training / WEIGHTS, sitting.out)
         shutil.copy(training / LOG, sitting.out / LOG)
         summary = _summary(sitting, training, data, begin)
-        if measured is not None:
+        if sitting.last:
             with suppress(subprocess.TimeoutExpired):
                 measured.wait(max(deadline - time.monotonic() - 60, 0))
             _stop(measured)
-            left = deadline - time.monotonic()
-            summary |= _measured(sitting, training / WEIGHTS, held_out, left, log)
+            summary |= _measured(sitting, training / WEIGHTS, held_out, deadline, log)
     (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))
+    if exit_code:
+        raise SystemExit(f"training failed ({exit_code}): see {log.name}")
     return summary
 
 
-def _tool(*arguments: object, log: IO[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def _tool(*arguments: object, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """A command of img2pc, stopped at the latest when the block ends, however that ends."""
+    process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdout=log,
         stderr=log,
@@ -120,9 +125,22 @@ def _tool(*arguments: object, log: IO[str]) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         start_new_session=True,  # so that its workers can be stopped with it
     )
+    try:
+        yield process
+    finally:
+        _stop(process)
 
 
-def _start_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
+def _stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _held_out_set(
+    sitting: Sitting, folder: Path, log: IO[str]
+) -> AbstractContextManager[subprocess.Popen[str]]:
     from img2pc.evaluation import TRUE_POINTS
 
     return _tool(
@@ -133,12 +151,15 @@ def _start_held_out(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.
     )
 
 
-def _start_rendering(sitting: Sitting, folder: Path, log: IO[str]) -> subprocess.Popen[str]:
+def _rendering(
+    sitting: Sitting, folder: Path, log: IO[str]
+) -> AbstractContextManager[subprocess.Popen[str]]:
     """Into one folder in all calls: `img2pc data` goes on where it was stopped."""
     for unfinished in folder.glob(".objects-*"):
         unfinished.unlink()
     meshes = () if sitting.meshes is None else ("--meshes", sitting.meshes)
-    joint = ("--novel-views", 5) if "joint" in sitting.train_options else ()
+    stages = {option.removeprefix("--stage=") for option in sitting.train_options}
+    joint = ("--novel-views", 5) if "joint" in stages else ()
     return _tool(
         *("data", folder, "--objects", sitting.objects, *meshes, *joint),
         *("--seed", 1, "--workers", sitting.render_workers),
@@ -163,37 +184,32 @@ def _train(
     renderer: subprocess.Popen[str],
     until: float,
     log: IO[str],
-) -> None:
+) -> int:
+    """The exit code."""
     minutes = sitting.minutes
     if sitting.last:
         # The learning rate has come down when time is up, whatever went before.
         start_up = 45.0
         left = max(until - time.monotonic() - start_up, 5.0)
         minutes = min(minutes, (_trained_seconds(training) + left) / 60)
-    process = _tool(
+    with _tool(
         *("train", training, "--data", data, "--size", sitting.size, "--minutes", minutes),
         *("--batch-size", sitting.batch_size, "--workers", sitting.load_workers),
         *("--accelerator", sitting.accelerator, "--checkpoint-minutes", 2),
         *("--rescan-minutes", 1, *sitting.train_options),
         log=log,
-    )
-    while process.poll() is None and time.monotonic() < until:
-        if shutil.disk_usage(sitting.work).free < 1e9 * sitting.keep_free_gb:
-            _stop(renderer)
-        if sitting.stop_at_step is not None and _trained_steps(training) >= sitting.stop_at_step:
-            break
-        time.sleep(0.2)
-    if process.poll() is None:
-        process.terminate()  # it ends after the step at hand, with all files written
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(sitting.end_seconds[0])
-    _stop(process)
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    ) as process:
+        while process.poll() is None and time.monotonic() < until:
+            if shutil.disk_usage(sitting.work).free < 1e9 * sitting.keep_free_gb:
+                _stop(renderer)
+            if _trained_steps(training) >= (sitting.stop_at_step or math.inf):
+                break
+            time.sleep(0.2)
+        if process.poll() is None:
+            process.terminate()  # it ends after the step at hand, with all files written
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(sitting.end_seconds[0])
+    return process.wait()
 
 
 def _rows(training: Path) -> list[dict[str, str]]:
@@ -234,23 +250,26 @@ def _summary(sitting: Sitting, training: Path, data: Path, begin: float) -> dict
 
 
 def _measured(
-    sitting: Sitting, weights: Path, held_out: Path, seconds: float, log: IO[str]
+    sitting: Sitting, weights: Path, held_out: Path, deadline: float, log: IO[str]
 ) -> dict[str, object]:
-    """The held-out set's means, and how busy the accelerator could have been."""
-    figures: dict[str, object] = bare_rates(sitting)
+    """The held-out set's means, and how busy the accelerator could have been, if time is left."""
+    figures: dict[str, object] = {}
     evaluation = sitting.work / "evaluation.json"
-    with evaluation.open("w") as file:
-        process = _tool("evaluate", held_out, "--weights", weights, "--json", log=file)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(max(seconds - 40, 15))
-        _stop(process)
+    with (
+        evaluation.open("w") as file,
+        _tool("evaluate", held_out, "--weights", weights, "--json", log=file) as process,
+        suppress(subprocess.TimeoutExpired),
+    ):
+        process.wait(max(deadline - time.monotonic() - 5, 0))
     for line in evaluation.read_text().splitlines():
-        if line.startswith("{"):
+        with suppress(json.JSONDecodeError):  # of others, or cut off
             report = json.loads(line)
             overall = report["means"][-1]
             figures["held_out"] = dict(zip(report["columns"], overall["values"], strict=True))
     if "held_out" not in figures:
         log.write(evaluation.read_text())
+    if deadline - time.monotonic() > BARE_SECONDS:
+        figures |= bare_rates(sitting)
     return figures
 
 
@@ -368,8 +387,11 @@ def rehearse(folder: Path) -> dict[str, object]:
     meshes, pack = folder / "meshes", folder / "pack.safetensors"
     meshes.mkdir(parents=True)
     trimesh.creation.icosphere(2).export(meshes / "ball.ply")
-    with (folder / "pack.log").open("w") as log:
-        assert _tool("pack", meshes, pack, log=log).wait() == 0
+    with (
+        (folder / "pack.log").open("w") as log,
+        _tool("pack", meshes, pack, log=log) as packing,
+    ):
+        assert packing.wait() == 0
     first = Sitting(
         work=folder / "work",
         out=folder / "out-1",
@@ -428,13 +450,17 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
         option = f"--{name.replace('_', '-')}"
         one.add_argument(option, type=kind, default=getattr(Sitting, name))
     one.add_argument("--last", action="store_true")
-    one.add_argument("train_options", nargs="*", help="after --: options of `img2pc train`")
+    one.epilog = "What follows -- goes to `img2pc train`."
     joined = commands.add_parser("join", help="make weights of parts")
     joined.add_argument("folder", type=Path)
     joined.add_argument("file", type=Path)
     rehearsal = commands.add_parser("rehearse", help="all of it, tiny, without a GPU")
     rehearsal.add_argument("folder", type=Path)
-    return parser.parse_args(arguments)
+    # Not left to argparse, which takes what follows -- only beside no option.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    parsed = parser.parse_args(arguments[:end])
+    parsed.train_options = (*Sitting.train_options, *arguments[end + 1 :])
+    return parsed
 
 
 def main() -> None:
@@ -446,8 +472,7 @@ def main() -> None:
     elif command == "rehearse":
         print(json.dumps(rehearse(parsed["folder"]), indent=1))
     else:
-        options = (*Sitting.train_options, *parsed.pop("train_options"))
-        print(json.dumps(run(Sitting(**parsed, train_options=options)), indent=1))
+        print(json.dumps(run(Sitting(**parsed)), indent=1))
 
 
 if __name__ == "__main__":

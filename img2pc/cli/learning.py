@@ -217,7 +217,8 @@ def train(
         float, typer.Option(min=0, help="Of Muon (hidden matrices and filters), at its peak.")
     ] = 0.02,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of first weights, order and, drawn live, objects.")
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Of first weights, order and live objects."),
     ] = 0,
     workers: Annotated[
         int, typer.Option(min=0, help="Threads that load data, or processes that draw it.")

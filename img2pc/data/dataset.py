@@ -78,6 +78,10 @@ class DataSettings:
     novel_views: int = 0
     novel_size: int = 64
 
+    @property
+    def has_novel_views(self) -> bool:
+        return self.novel_views > 0
+
 
 @dataclass(frozen=True)
 class RenderedObject:
@@ -408,21 +412,29 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
 
     Attributes:
         hashes, seeds: of each folder, what it holds and what it was drawn from.
+        has_novel_views: as many of each object, so that any batch has them.
         pinned: make batches in memory that a GPU copies from while it computes. It is also used
             again: fresh memory takes four times as long to fill.
     """
 
     pinned = False
-    _opened: dict[tuple[Path, int], tuple[dict[str, Tensor], list[str]]]
 
-    def __init__(self, *folders: Path, known: ShardedDataset | None = None) -> None:
+    def __init__(self, *folders: Path) -> None:
         self._folders = folders
-        self._opened = {} if known is None else known._opened.copy()
+        self._opened: dict[tuple[Path, int], tuple[dict[str, Tensor], list[str]]] = {}
+        self.grow()
+
+    def grow(self) -> None:
+        """Take the folders as they are now; only shards that are new are opened.
+
+        Raises:
+            BadInputError: one holds no data set or a damaged one, or they do not fit together.
+        """
         self._shards: list[dict[str, Tensor]] = []
         self.categories: list[str] = []
         hashes: list[str] = []
         seeds: list[int] = []
-        for folder in folders:
+        for folder in self._folders:
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
                 raise BadInputError(f"{folder} holds no data set; make one with `img2pc data`")
@@ -448,10 +460,9 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
         self.hashes, self.seeds = tuple(hashes), tuple(seeds)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
-        # Novel views only if a batch can be made of any of them.
         absent = torch.empty(0)
         novel = {shard.get("novel_depth", absent).shape[1:] for shard in self._shards}
-        self._novel = _STORED_NOVEL if len(novel) == 1 and any(novel) else ()
+        self.has_novel_views = len(novel) == 1 and any(novel)
 
     def _open(self, path: Path) -> tuple[dict[str, Tensor], list[str]]:
         """The tensors of a shard and the categories of its objects."""
@@ -466,12 +477,6 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise BadInputError(f"the shard {path} is damaged: {error}") from error
 
-    def grown(self) -> ShardedDataset:
-        """The folders as they are now; only shards that are new are opened."""
-        data = ShardedDataset(*self._folders, known=self)
-        data.pinned = self.pinned
-        return data
-
     def __len__(self) -> int:
         return len(self.categories) * self.pictures_per_object
 
@@ -485,7 +490,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             mirrored,
             **{
                 name: self._stacked([shard[name][row] for shard, row, _ in rows])
-                for name in self._novel
+                for name in (_STORED_NOVEL if self.has_novel_views else ())
             },
         )
 

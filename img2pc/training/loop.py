@@ -138,6 +138,15 @@ def train(
     check_sizes(data, config)
     if max(data.seeds if isinstance(data, ShardedDataset) else (data.seed,)) >= FIRST_HELD_OUT_SEED:
         raise BadInputError(f"seeds from {FIRST_HELD_OUT_SEED} on are kept to measure on")
+    if settings.stage == "joint" and not data.has_novel_views:
+        raise BadInputError(
+            "not all of the data has novel views, as many of each object; make it with "
+            "--novel-views 5"
+        )
+    if settings.accelerator == "cuda" and settings.devices > torch.cuda.device_count():
+        raise BadInputError(
+            f"{settings.devices} GPUs are wanted, and there are {torch.cuda.device_count()}"
+        )
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
@@ -168,7 +177,9 @@ def train(
         if not fabric.is_global_zero:
             return
         # A run that was done already has seen nothing of this call's data.
-        seen = _hashes(data, settings) if samples > before.samples else ()
+        seen: tuple[str, ...] = ()
+        if samples > before.samples:
+            seen = data.hashes if isinstance(data, ShardedDataset) else (repr(data),)
         hashes = tuple(dict.fromkeys((*before.data, *seen)))
         info = WeightsInfo(config, hashes, samples)
         state = {
@@ -190,20 +201,12 @@ def train(
     saved = logged = time.monotonic()
     logged_samples = samples
     log_path = run_folder / "log.csv" if fabric.is_global_zero else Path(os.devnull)
-    with write_errors(log_path):
-        log_file = log_path.open("a+", newline="")
+    _begin_log(log_path)
     stop = Stop()
-    with stopped_by_interrupt(stop), log_file:
-        log = csv.writer(log_file)
-        log_file.seek(0)
-        written = log_file.read()
-        if not written:
-            log.writerow(LOG_COLUMNS)
-        elif not written.endswith("\n"):  # the process was killed while it wrote
-            log_file.write("\r\n")
+    with stopped_by_interrupt(stop):
+        lap = time.monotonic()
         while True:
             # Clocks and signals differ between processes; the first one's count for all.
-            begin = time.monotonic()
             share, stopping = fabric.broadcast((_share_done(settings, step, seconds), stop.asked))
             if share >= 1 or stopping:
                 break
@@ -232,24 +235,37 @@ def train(
             _update_average(average, generator, step, settings.average_decay)
             step += 1
             samples += len(pictures) * fabric.world_size
-            seconds += time.monotonic() - begin
+            now = time.monotonic()
+            seconds, lap = seconds + now - lap, now
 
             if step % 20 == 0:
-                now = time.monotonic()
                 rate = (samples - logged_samples) / (now - logged)
                 logged, logged_samples = now, samples
-                iou = mask_iou(predicted, true).mean().item()
+                # Of some: masks of large batches take longer than their step on a GPU.
+                iou = mask_iou(predicted.first(16), true.first(16)).mean().item()
                 values = [losses.total.item(), losses.mask.item(), losses.coordinates.item(), iou]
                 row = [step, round(seconds, 1), samples]
-                log.writerow([*row, *(f"{value:.5f}" for value in values), f"{rate:.1f}"])
-                log_file.flush()
+                with write_errors(log_path), log_path.open("a", newline="") as log:
+                    texts = *(f"{value:.5f}" for value in values), f"{rate:.1f}"
+                    csv.writer(log).writerow([*row, *texts])
                 if fabric.is_global_zero:
                     report(Progress(step, share, seconds, rate, values[0], iou))
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
-    save()
+        save()
     return weights_path
+
+
+def _begin_log(path: Path) -> None:
+    """Headings where there is none; else a last line that was cut off is ended."""
+    with write_errors(path), path.open("a+", newline="", errors="replace") as log:
+        log.seek(0)
+        written = log.read()
+        if not written:
+            csv.writer(log).writerow(LOG_COLUMNS)
+        elif not written.endswith("\n"):  # the process was killed while it wrote
+            log.write("\r\n")
 
 
 def _novel_loss(
@@ -384,13 +400,6 @@ def _initial(
     return generator.train(), info
 
 
-def _hashes(data: ShardedDataset | DataSettings, settings: TrainingSettings) -> tuple[str, ...]:
-    """What this call trains on."""
-    if not isinstance(data, ShardedDataset):
-        return (repr(data),)
-    return (data if settings.rescan_minutes is None else data.grown()).hashes
-
-
 def _resume(
     run_folder: Path,
     fabric: lightning_fabric.Fabric,
@@ -436,8 +445,13 @@ def _resume_from_weights(
     initial: WeightsInfo,
 ) -> tuple[int, float, WeightsInfo]:
     weights, log = run_folder / "weights.safetensors", run_folder / "log.csv"
-    if not (weights.exists() and log.exists()):
+    if not weights.exists():
         return 0, 0.0, initial
+    if not log.exists():
+        raise BadInputError(
+            f"{weights} would be replaced: without its log it is no run that could go on; name it "
+            "with --initial-weights, and choose another folder"
+        )
     saved, info = load_weights(weights)
     if info.config != generator.config:
         raise BadInputError(
@@ -504,7 +518,7 @@ def _batches_of_shards(
                 minutes = (time.monotonic() - begin) / 60
                 if settings.rescan_minutes is not None and minutes >= settings.rescan_minutes:
                     break
-        data = data.grown()
+        data.grow()
 
 
 def _leave_signals_to_the_loop(worker: int) -> None:
