@@ -81,7 +81,8 @@ def list_cases(
     """How many cases a folder holds, and the cases; `limit` of them are spread over all.
 
     A folder of shards (`img2pc data`), of NAME.png + NAME.ply pairs (the points in the object
-    frame; what stands before the first "-" of NAME is the category), or of upright meshes (or a
+    frame, their box's diagonal about 1; what stands before the first "-" of NAME is the category),
+    or of upright meshes (or a
     pack of them), each pictured once from a fixed seed. `unusable` is told the names of cases that
     cannot be read, and why; they are left out.
 
@@ -300,7 +301,15 @@ def _pair_case(path: Path, size: int) -> Case:
     if is_our_cloud(truth):
         raise BadInputError(f"{truth} is what img2pc made of the picture, not the truth")
     category = path.stem.split("-")[0] if "-" in path.stem else "other"
-    return Case(path.stem, category, crop, read_cloud(truth).points)
+    points = read_cloud(truth).points
+    box = np.stack([points.min(0), points.max(0)])
+    diagonal, off_centre = np.linalg.norm(box[1] - box[0]), np.linalg.norm(box.mean(0))
+    if not 0.5 < diagonal < 2 or off_centre > 0.5:  # other units, or another origin
+        raise BadInputError(
+            f"{truth} is not in the frame of clouds: its bounding box, of diagonal {diagonal:.3g}, "
+            f"is {off_centre:.3g} off the origin, where 1 and 0 are expected"
+        )
+    return Case(path.stem, category, crop, points)
 
 
 def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[int, Iterator[Case]]:

@@ -32,7 +32,7 @@ from img2pc.data.dataset import (
     turned_points,
     write_shards,
 )
-from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
+from img2pc.data.mesh_folder import MeshFile, _read_mesh, list_meshes, load_mesh
 from img2pc.data.ray_caster import RayCaster, cast_depth, cast_views
 from img2pc.data.shapes import Shape
 from img2pc.data.solids import Solid
@@ -543,7 +543,7 @@ def test_colours_of_gltf_are_multiplied(tmp_path: Path) -> None:
         visual.vertex_attributes["color"] = halves
         box.visual = visual
         box.export(tmp_path / "box.glb")
-        colour = load_mesh.__wrapped__(MeshFile(tmp_path / "box.glb", "thing")).face_colour
+        colour = _read_mesh(MeshFile(tmp_path / "box.glb", "thing")).face_colour
         assert 255 * colour == pytest.approx(np.tile([188.0, 0, 255], (12, 1)), abs=0.6)
 
 

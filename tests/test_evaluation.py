@@ -150,6 +150,20 @@ def test_what_img2pc_made_of_a_picture_is_no_truth(
     assert told == {"chair-a": f"{truth} is what img2pc made of the picture, not the truth"}
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (1.0, 3.0)])
+def test_truth_in_another_frame_is_said(
+    scale: float, shift: float, pairs: Path, reconstructor: Reconstructor, chair: Shape
+) -> None:
+    """Else distances would be of the frames, not of the shapes."""
+    trimesh.PointCloud(scale * chair.vertices + shift).export(pairs / "chair-a.ply")
+    told: dict[str, str] = {}
+    _, cases = list_cases(
+        pairs, reconstructor.info, unusable=lambda name, error: told.update({name: str(error)})
+    )
+    assert len(list(cases)) == 3
+    assert "is not in the frame of clouds: its bounding box, of diagonal" in told["chair-a"]
+
+
 def test_a_split_is_of_meshes_that_say_theirs(
     pairs: Path, shards: Path, small: WeightsInfo, tmp_path: Path
 ) -> None:

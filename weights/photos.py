@@ -52,6 +52,8 @@ def draw_sheet(pictures: Path, sheet: Path, weights: Path | None) -> None:
         tile = Image.fromarray(both)
         ImageDraw.Draw(tile).text((4, 2), name, fill="black")
         tiles.append(np.asarray(tile))
+    if not tiles:
+        raise SystemExit(f"no picture of {pictures} could be used")
     blank = np.full((SHEET_SIZE, 2 * SHEET_SIZE, 3), 255, dtype=np.uint8)
     tiles += [blank] * (-len(tiles) % SHEET_COLUMNS)
     rows = [

@@ -576,4 +576,6 @@ def batch_of_objects(rendered: list[RenderedObject]) -> Batch:
 
 def default_workers() -> int:
     """One worker a core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return min(os.cpu_count() or 1, 61)  # which is all that Python can wait for on Windows

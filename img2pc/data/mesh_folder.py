@@ -22,6 +22,8 @@ from img2pc.files import is_file, is_folder
 from img2pc.mesh_files import joined, read_pieces
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+# Larger files are read each time: every worker would hold gigabytes of a folder of scans.
+_KEPT_BYTES = 500_000
 _MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
 
 
@@ -135,13 +137,26 @@ def mesh_name(folder: Path, mesh: MeshFile) -> str:
         return mesh.path.as_posix()
 
 
-@lru_cache(maxsize=4096)
 def load_mesh(mesh: MeshFile) -> Shape:
     """A mesh as a Shape: one material slot per geometry, the file's own colours kept.
 
     Raises:
         BadInputError: the file cannot be read or has no surface.
     """
+    return (_kept_mesh if _is_small(mesh) else _read_mesh)(mesh)
+
+
+def _is_small(mesh: MeshFile) -> bool:
+    if mesh.pack is not None:
+        return True
+    try:
+        return mesh.path.stat().st_size <= _KEPT_BYTES
+    except OSError:  # said when it is read
+        return False
+
+
+@lru_cache(maxsize=2048)
+def _kept_mesh(mesh: MeshFile) -> Shape:
     return _read_mesh(mesh)
 
 

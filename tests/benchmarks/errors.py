@@ -371,14 +371,13 @@ def measure_benchmark(
     folder: Path, count: int, reconstructor: Reconstructor, tables: Tables
 ) -> None:
     rows: Rows = defaultdict(list)
-    cases = list(list_cases(folder, reconstructor.info)[1])
-    chosen = np.linspace(0, len(cases) - 1, min(count, len(cases))).astype(int)
-    for case in (cases[index] for index in chosen):
+    total, cases = list_cases(folder, reconstructor.info, limit=count)
+    for case in cases:
         views = reconstructor.views(torch.from_numpy(case.crop.copy())[None])
         ours = Views(views.coordinates[0], views.mask_logits[0])
         for label, values in of_points_alone(ours, case.points).items():
             rows[label].append(values)
-    tables.add(f"benchmark ({len(chosen)}): oracles", ["", *SCORES], mean_rows(rows))
+    tables.add(f"benchmark ({total}): oracles", ["", *SCORES], mean_rows(rows))
 
 
 def main() -> None:

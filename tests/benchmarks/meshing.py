@@ -377,12 +377,9 @@ COLUMNS = ("pred→GT", "GT→pred", "F@2%", "normals", "dropped %", "seconds")
 
 def measure_predicted(folder: Path, count: int) -> None:
     reconstructor = Reconstructor.load()
-    total, cases = list_cases(folder, reconstructor.info)
-    chosen = set(np.linspace(0, total - 1, min(count, total)).astype(int))
+    total, cases = list_cases(folder, reconstructor.info, limit=count)
     rows: dict[str, list[list[float]]] = {name: [] for name in SETTINGS}
-    for index, case in enumerate(cases):
-        if index not in chosen:
-            continue
+    for case in cases:
         views = reconstructor.views(torch.from_numpy(case.crop.copy())[None])
         cloud = reconstructor.fuse(views, 0).arrays()
         truth = np.asarray(case.points, dtype=np.float64)
@@ -393,7 +390,7 @@ def measure_predicted(folder: Path, count: int) -> None:
             continue
         for name, scores in zip(SETTINGS, measured, strict=True):
             rows[name].append(scores)
-    table = Table("", *COLUMNS, title=f"{len(rows['neither'])} of {len(chosen)} pictures")
+    table = Table("", *COLUMNS, title=f"{len(rows['neither'])} of {total} pictures")
     for name, each in rows.items():
         table.add_row(name, *(f"{value:.2f}" for value in np.mean(each, 0)))
     Console(width=100).print(table)
