@@ -117,7 +117,7 @@ def read_pieces(path: Path) -> tuple[Any, list[Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scene: Any = trimesh.load_scene(path, process=False)
+            scene: Any = trimesh.load_scene(*_source(path), process=False)
             pieces = [piece for piece in scene.dump() if isinstance(piece, trimesh.Trimesh)]
             pieces = [piece for piece in pieces if len(piece.faces)]
             for piece in pieces:
@@ -129,6 +129,24 @@ def read_pieces(path: Path) -> tuple[Any, list[Any]]:
         if "unexpected length" in str(error):
             hint = " (are some of its faces triangles and some not? Triangulate it, or save an OBJ)"
         raise BadInputError(f"cannot read a mesh from {path}: {error}{hint}") from error
+
+
+def _source(path: Path) -> tuple[Path] | tuple[io.BytesIO, str]:
+    """What trimesh reads: of a binary STL the triangles, with as many in its header.
+
+    Slicers too do without the right number, or with more bytes after them.
+    """
+    if path.suffix.lower() != ".stl":
+        return (path,)
+    content = path.read_bytes()
+    said, there = int.from_bytes(content[80:84], "little"), (len(content) - 84) // 50
+    if len(content) < 84 or b"\0" not in content[:1000]:
+        return io.BytesIO(content), "stl"  # of text
+    if said > there:
+        raise ValueError(f"it is cut off: of {said} triangles it has {there}")
+    count = said or there
+    header = content[:80] + count.to_bytes(4, "little")
+    return io.BytesIO(header + content[84 : 84 + 50 * count]), "stl"
 
 
 def joined(pieces: list[Any]) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:

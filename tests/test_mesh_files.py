@@ -205,6 +205,28 @@ def test_a_mesh_without_triangles_is_named(wedge: TriangleMesh, tmp_path: Path) 
             read_mesh(tmp_path / f"points{suffix}")
 
 
+@pytest.mark.parametrize("kind", ["as it is", "more bytes", "no number", "text"])
+def test_an_stl_is_read_as_slicers_do(kind: str, wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = written(wedge, ".stl", tmp_path)
+    content = path.read_bytes()
+    contents = {
+        "as it is": b"solid" + content[5:],
+        "more bytes": content + b"of another program",
+        "no number": content[:80] + bytes(4) + content[84:],
+        "text": trimesh.load(path).export(file_type="stl_ascii").encode(),
+    }
+    path.write_bytes(contents[kind])
+    assert len(read_mesh(path).faces) == len(wedge.faces)
+
+
+def test_an_stl_that_is_cut_off_is_said(wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = written(wedge, ".stl", tmp_path)
+    path.write_bytes(path.read_bytes()[:-51])
+    count = len(wedge.faces)
+    with pytest.raises(BadInputError, match=f"cut off: of {count} triangles it has {count - 2}"):
+        read_mesh(path)
+
+
 @pytest.mark.parametrize("number", [np.nan, np.inf])
 def test_coordinates_that_are_not_finite_are_named(number: float, tmp_path: Path) -> None:
     triangle = struct.pack("<12fH", 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, number, 0, 0)
