@@ -33,7 +33,7 @@ from torch import Tensor
 
 from img2pc.choices import Background
 from img2pc.cloud_files import PointArrays
-from img2pc.errors import Img2pcError
+from img2pc.errors import BadInputError, Img2pcError
 from img2pc.files import write_errors, written_atomically
 from img2pc.folders import Job
 from img2pc.images import write_png
@@ -150,9 +150,10 @@ def run_jobs(
         if stop.asked:
             return outcomes
         with _failures_of(job, outcomes):
-            cut.append(
-                (job, reconstructor.cut_out(job.picture, settings.background, job.given_mask))
-            )
+            cut_out = reconstructor.cut_out(job.picture, settings.background, job.given_mask)
+            if job.mask is None and job.preview is None:
+                cut_out = cut_out.without_picture()
+            cut.append((job, cut_out))
     if not cut or stop.asked:
         return outcomes
     crops = torch.from_numpy(np.stack([cut_out.crop for _, cut_out in cut]))
@@ -180,11 +181,11 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
     cloud, foreground = result.cloud, result.cut_out.foreground
     warnings = foreground.warnings
     if job.cloud is not None:
+        write_ply(job.cloud, cloud)
         if job.mesh is not None:
             # Should the new one fail, the older would pass for this cloud's.
             with write_errors(job.mesh):
                 job.mesh.unlink(missing_ok=True)
-        write_ply(job.cloud, cloud)
     if job.mask is not None:
         write_png(job.mask, foreground.rgba[..., 3])
     if job.preview is not None:
@@ -200,9 +201,13 @@ def write_failures(path: Path, outcomes: Sequence[Outcome]) -> None:
     """One line of JSON for each failed picture; no file where none failed.
 
     Raises:
-        BadInputError: the file cannot be written or removed.
+        BadInputError: the file cannot be written or removed, or another program's is in its place.
     """
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not _holds_failures(path):
+        if failed:
+            raise BadInputError(f"{path} is not of img2pc, and stays as it is")
+        return
     with write_errors(path):
         if not failed:
             path.unlink(missing_ok=True)
@@ -210,6 +215,16 @@ def write_failures(path: Path, outcomes: Sequence[Outcome]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(path) as temporary:
         temporary.write_text("".join(outcome.as_json() + "\n" for outcome in failed), "utf-8")
+
+
+def _holds_failures(path: Path) -> bool:
+    """Whether it is ours, or not there."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(2**16)
+    except OSError:  # said later
+        return True
+    return not first or (first.startswith(b'{"picture": ') and b'"status": "failed"' in first)
 
 
 def _make_folders(job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,13 @@ import torch
 from img2pc import __version__
 from img2pc.checkpoints import default_weights, weights_digest
 from img2pc.errors import Img2pcError
-from img2pc.foreground import MODEL_MISSING, REMBG_MISSING, rembg_installed, rembg_model
-from img2pc.open3d_process import poisson_surface
+from img2pc.foreground import (
+    MODEL_MISSING,
+    REMBG_MISSING,
+    rembg_alpha,
+    rembg_installed,
+    rembg_model,
+)
 from img2pc.reconstruction import Reconstructor
 
 EXTRAS = {
@@ -60,6 +66,9 @@ def _tried(name: str, attempt: Callable[[], str]) -> Finding:
         return Finding(name, attempt())
     except Img2pcError as error:
         return Finding(name, str(error), error)
+    except Exception as error:  # of a library that does not load, for one
+        text = f"{type(error).__name__}: {error}"
+        return Finding(name, text, Img2pcError(f"{name} does not work here: {text}"))
 
 
 def _cuda() -> str:
@@ -83,11 +92,16 @@ def _forward(reconstructor: Reconstructor) -> str:
 
 
 def _meshing() -> str:
-    """Poisson reconstruction of a ball, in Open3D's process as always."""
+    """Poisson reconstruction of a ball, in Open3D's process as always, and its mesh as a 3MF."""
+    from img2pc.mesh_files import TriangleMesh, encode_mesh
+    from img2pc.open3d_process import poisson_surface
+
+    importlib.import_module("img2pc.meshing")  # and what makes a surface solid
     normals = np.random.default_rng(0).normal(size=(500, 3))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     begin = time.perf_counter()
-    _, faces = poisson_surface(normals, normals, depth=4, scale=1.1)
+    vertices, faces = poisson_surface(normals, normals, depth=4, scale=1.1)
+    encode_mesh(TriangleMesh(vertices, faces), ".3mf")
     seconds = time.perf_counter() - begin
     installed = _version("open3d-cpu") or _version("open3d")
     return f"Open3D {installed}, {len(faces)} faces in {seconds:.1f} s"
@@ -100,8 +114,17 @@ def _extra(extra: str, packages: tuple[str, ...]) -> str:
     if None in versions.values():
         return f"not installed: pip install 'img2pc[{extra}]'"
     found = ", ".join(f"{package} {number}" for package, number in versions.items())
-    if extra == "rembg" and rembg_model() is None:
-        return f"{found}; {MODEL_MISSING}"
+    try:
+        if extra == "rembg":
+            model = rembg_model()
+            if model is None:
+                return f"{found}; {MODEL_MISSING}"
+            rembg_alpha(np.zeros((8, 8, 3), dtype=np.uint8), model)
+        else:
+            for package in packages:
+                importlib.import_module(package.replace("-", "_"))
+    except Exception as error:
+        return f"{found}; does not work: {error}"
     return found
 
 

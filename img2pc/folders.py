@@ -14,8 +14,8 @@ from img2pc.errors import BadInputError
 from img2pc.files import exists, is_file
 
 PICTURE_FORMATS = (
-    *("apng", "avif", "bmp", "gif", "heic", "heif", "jfif", "jp2", "jpe", "jpeg", "jpg", "pgm"),
-    *("png", "pnm", "ppm", "tga", "tif", "tiff", "webp"),
+    *("apng", "avif", "bmp", "dib", "gif", "heic", "heics", "heif", "hif", "j2k", "jfif", "jp2"),
+    *("jpe", "jpeg", "jpg", "jpx", "pgm", "png", "pnm", "ppm", "psd", "tga", "tif", "tiff", "webp"),
 )
 # Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
 MARK = ("Software", "img2pc")
@@ -143,7 +143,7 @@ def list_jobs(
             among the pictures.
     """
     _keep_apart(targets, masks, folder)
-    elsewhere = {each.resolve() for each in targets.folders}
+    elsewhere = {each.resolve() for each in targets.drawn}
     pictures, unreadable = _pictures(
         folder, elsewhere if masks is None else {*elsewhere, masks.folder.resolve()}
     )
@@ -163,8 +163,8 @@ def jobs_of_pictures(
     img2pc drew are left out.
 
     Raises:
-        BadInputError: two of the same name would become one file, none is left, or previews or
-            masks would lie among the pictures.
+        BadInputError: two of the same name would become one file or have one mask, none is left, or
+            previews or masks would lie among the pictures.
     """
     pictures = sorted(picture for picture in dict.fromkeys(pictures) if not _is_ours(picture))
     if not pictures:
@@ -173,8 +173,9 @@ def jobs_of_pictures(
         _keep_apart(targets, masks, folder)
     mirrored = any(targets.folders)
     places = [Path(picture.name) if mirrored else picture for picture in pictures]
-    count = Counter(map(_on_any_disk, places))
-    for picture, place in zip(pictures, places, strict=True):
+    distinct = places if masks is None else [Path(picture.name) for picture in pictures]
+    count = Counter(map(_on_any_disk, distinct))
+    for picture, place in zip(pictures, distinct, strict=True):
         if count[_on_any_disk(place)] > 1:
             raise BadInputError(f"{picture} is not the only one of its name; name their folder")
     placed = [
@@ -257,13 +258,14 @@ def _pictures(
             below.clear()
             continue
         seen.add(real)
-        below.sort()
+        # What starts with a dot is another program's: .Trash-1000, .venv.
+        below[:] = sorted(each for each in below if not each.startswith("."))
         pictures += [here / file for file in files if _is_picture(here / file, with_ours)]
     return sorted(pictures), unreadable
 
 
 def _is_picture(path: Path, with_ours: bool) -> bool:
-    # What starts with a dot is another program's, macOS's ._a.jpg for one.
+    # And so is macOS's ._a.jpg.
     if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
         return False
     # A link to nothing is said to fail; a pipe would be waited for.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ STEEPEST_SHADOW = 4.5
 # IS-Net of Qin et al., "Highly Accurate Dichotomous Image Segmentation" (ECCV 2022): code and
 # weights Apache-2.0, converted by rembg (MIT). rembg's own default, bria-rmbg, is non-commercial.
 MODEL = "isnet-general-use"
+_LOADING = threading.Lock()
 DOWNLOAD_MODEL = f"python -c \"import rembg; rembg.new_session('{MODEL}')\""
 
 
@@ -122,7 +124,10 @@ def _first_that_fits(
     model = rembg_model()
     if model is None:
         return "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT, MODEL_MISSING)
-    return "rembg", rembg_alpha(rgb, model), ()
+    try:
+        return "rembg", rembg_alpha(rgb, model), ()
+    except BadInputError as error:
+        return "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT, str(error))
 
 
 def _own_alpha(rgba: UInt8[ndarray, "height width 4"]) -> UInt8[ndarray, "height width"]:
@@ -332,8 +337,20 @@ def _without_specks(foreground: Bool[ndarray, "height width"]) -> Bool[ndarray, 
 def rembg_alpha(
     rgb: UInt8[ndarray, "height width 3"], model: Path
 ) -> UInt8[ndarray, "height width"]:
-    """Alpha that rembg's network finds; `model` is an IS-Net in ONNX."""
-    mask = _session(model).predict(Image.fromarray(rgb))[0]
+    """Alpha that rembg's network finds; `model` is an IS-Net in ONNX.
+
+    Raises:
+        BadInputError: rembg, what it runs on, or the model does not work here.
+    """
+    try:
+        with _LOADING:  # of many pictures each thread would load it
+            session = _session(model)
+    except (Exception, SystemExit) as error:  # rembg exits where ONNX does not load
+        reason = error.__context__ if isinstance(error, SystemExit) else error
+        raise BadInputError(
+            f"rembg does not work here, with its model {model}: {reason}"
+        ) from error
+    mask = session.predict(Image.fromarray(rgb))[0]
     return np.asarray(mask.convert("L"))
 
 

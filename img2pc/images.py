@@ -137,13 +137,16 @@ def has_real_alpha(rgba: UInt8[ndarray, "height width 4"]) -> bool:
 
 
 def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height width 4"]:
-    header = stream.read(12)
+    header = stream.read(64)
     stream.seek(0)
-    if header[4:8] == b"ftyp" and header[8:12] in HEIC_BRANDS and not _heic_registered():
+    # Of mif1, AVIF is a kind too, which pillow-heif takes for its own and cannot read.
+    is_avif = header[4:8] == b"ftyp" and b"avif" in header
+    is_heic = header[4:8] == b"ftyp" and header[8:12] in HEIC_BRANDS and not is_avif
+    if is_heic and not _heic_registered():
         raise BadInputError(f"{name} is a HEIC picture; to read it, pip install 'img2pc[heic]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(stream) as image:
+        with Image.open(stream, formats=["AVIF"] if is_avif else None) as image:
             _refuse_bombs(image, name)
             # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
             image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))

@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 300.0
 _SMOOTHING_STEPS = 5
+if sys.platform == "win32":
+    # Elsewhere workers pass on that they ignore Ctrl-C (workers.begin_worker).
+    _FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _FLAGS = 0
 
 
 class NativeCodeError(Img2pcError):
@@ -98,6 +103,7 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
                 capture_output=True,
                 timeout=timeout_seconds,
                 check=False,
+                creationflags=_FLAGS,
             )
         except subprocess.TimeoutExpired as error:
             raise NativeCodeError(f"Open3D took more than {timeout_seconds:g} s") from error

@@ -58,7 +58,8 @@ def run_on_ray(
             _knock(address)
         ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, OverflowError, RuntimeError) as error:
-        raise BadInputError(f"cannot reach a Ray cluster at {address}: {error}") from error
+        what = "start Ray" if address is None else f"reach a Ray cluster at {address}"
+        raise BadInputError(f"cannot {what}: {error}") from error
     return _outcomes(jobs, settings, weights, device, stop or Stop())
 
 

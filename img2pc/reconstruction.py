@@ -44,6 +44,10 @@ class CutOut:
     foreground: Foreground
     crop: UInt8[ndarray, "size size 4"]
 
+    def without_picture(self) -> CutOut:
+        """With the crop alone, a hundredth of the memory; masks and previews want the picture."""
+        return replace(self, foreground=replace(self.foreground, rgba=self.crop))
+
 
 @dataclass(frozen=True)
 class Reconstruction:

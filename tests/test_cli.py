@@ -23,7 +23,6 @@ from img2pc.cloud_files import read_cloud
 from img2pc.data import dataset
 from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.data.shapes import Shape
-from img2pc.errors import BatchError
 from img2pc.generator import SIZES
 from img2pc.training import loop
 
@@ -307,16 +306,22 @@ def test_wrong_usage(img2pc, arguments: list[str], tmp_path: Path, monkeypatch) 
 
 
 def test_tracebacks_are_for_those_who_ask(
-    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from img2pc.errors import BadInputError
-
+    """And change no exit code."""
     arguments = ["reconstruct", str(tmp_path / "missing.png"), "--weights", str(tiny_weights)]
     for place in (0, 1, 4):
         with_debug = [*arguments[:place], "--debug", *arguments[place:]]
         monkeypatch.setattr(sys, "argv", ["img2pc", *with_debug])
-        with pytest.raises(BadInputError):
+        with pytest.raises(SystemExit) as exit:
             main()
+        assert exit.value.code == 3
+        shown = capsys.readouterr().err
+        assert "Traceback" in shown
+        assert shown.endswith(f"\nimg2pc: {tmp_path / 'missing.png'} does not exist\n")
 
 
 def test_so_are_those_of_one_of_many(
@@ -338,7 +343,7 @@ def test_so_are_those_of_one_of_many(
         caplog.clear()
         shown = ["--debug"] if debug else []
         monkeypatch.setattr(sys, "argv", ["img2pc", *map(str, arguments), *shown])
-        with pytest.raises(BatchError if debug else SystemExit):
+        with pytest.raises(SystemExit):
             main()
         assert ("in broken" in caplog.text) == debug
 

@@ -16,12 +16,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from img2pc.cli.pictures import _expanded
 from img2pc.cloud_files import read_cloud
+from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
 
 from . import test_cli
@@ -104,6 +107,29 @@ def test_verbose_says_of_each_picture_what_found_its_object(
     with caplog.at_level(logging.INFO):
         assert reconstruct("-v").code == 0
     assert f"{photos / 'a.png'}: foreground by alpha" in caplog.messages
+
+
+def test_verbose_says_the_warnings_of_each_picture(
+    reconstruct: Run, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    picture = Image.open(photos / "a.png")
+    picture.crop(picture.getbbox()).save(photos / "a.png")
+    with caplog.at_level(logging.INFO):
+        ran = reconstruct("-v")
+    assert "1 with warnings (-v or --json shows them)" in ran.err
+    assert f"{photos / 'a.png'}: the object touches the picture's border" in caplog.text
+
+
+def test_signs_that_a_windows_shell_leaves_stand_for_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "w [2024]"
+    folder.mkdir()
+    for name in ("b.jpg", "a.jpg", "c.png"):
+        (folder / name).touch()
+    monkeypatch.setattr("img2pc.cli.pictures.os", SimpleNamespace(name="nt"))
+    found = _expanded([folder / "*.jpg", folder / "?.gif", folder / "c.png"])
+    assert found == [folder / name for name in ("a.jpg", "b.jpg", "?.gif", "c.png")]
 
 
 def test_without_an_output_clouds_lie_beside_their_pictures(
@@ -266,6 +292,31 @@ def test_a_mesh_of_an_older_cloud_does_not_pass_for_the_new_ones(
     assert reconstruct("--mesh", "stl", "--overwrite").code == 6
     assert files_in(clouds) == ["failures.jsonl", "refuse.ply"]
     assert reconstruct("--mesh", "stl").code == 6
+
+
+def test_a_cloud_that_cannot_be_written_costs_no_mesh(
+    reconstruct: Run, clouds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, cloud: object) -> None:
+        raise BadInputError(f"cannot write {path}: No space left on device")
+
+    clouds.mkdir()
+    (clouds / "a.stl").write_text("older")
+    monkeypatch.setattr("img2pc.batch.write_ply", fail)
+    assert reconstruct("--mesh", "stl", "--overwrite").code == 3
+    assert files_in(clouds) == ["a.stl", "failures.jsonl"]
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_failures_of_another_program_stay(reconstruct: Run, photos: Path, bad: bool) -> None:
+    theirs = photos / "failures.jsonl"
+    theirs.write_text('{"mine": 1}\n')
+    if bad:
+        (photos / "bad.png").write_text("I am no picture")
+    ran = reconstruct("-o", photos)
+    assert ran.code == (6 if bad else 0)
+    assert theirs.read_text() == '{"mine": 1}\n'
+    assert (f"{theirs} is not of img2pc" in ran.err) == bad
 
 
 def test_pictures_that_failed_for_another_reason_are_not_called_unusable(
@@ -743,6 +794,9 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
 ) -> None:
     for number in range(300):
         os.link(chair_picture, photos / f"{number:03}.png")
+    failures = clouds / "failures.jsonl"
+    clouds.mkdir()
+    failures.write_text("of an earlier run")
     process = subprocess.Popen(
         command(photos, clouds, tiny_weights, "--json", "--batch-size", "2"),
         stdout=subprocess.PIPE,
@@ -756,6 +810,8 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
+    assert failures.read_text() == "of an earlier run"
+    failures.unlink()
     left = files_in(clouds)
     assert 1 <= len(left) < 250
     assert all(name.endswith(".ply") and not Path(name).name.startswith(".") for name in left)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from img2pc.files import exists, is_file, is_folder, is_same_file, written_atomically
 
@@ -33,6 +36,20 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         assert link.is_symlink()
         assert there.read_text() == content
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "link", "there"]
+
+
+def test_a_disk_without_modes_is_written_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Windows disk in WSL, say."""
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with written_atomically(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_files_written_by_many_threads_have_the_usual_mode(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_any_case_of_an_extension_is_a_picture(photos: Path, ending: str) -> Non
 
 def test_what_is_no_picture_by_its_name_is_left_out(photos: Path) -> None:
     others = ["notes.txt", "png", "a.png.part", "a.ply", "b.stl", ".hidden.png", "._a.jpg", "c."]
-    fill(photos, "a.jpg", *others)
+    fill(photos, "a.jpg", *others, ".Trash-1000/files/b.jpg", "deep/.thumbnails/c.png")
     (photos / "folder.png").mkdir()
     assert names_in(photos) == ["a.jpg"]
 
@@ -233,9 +233,9 @@ def test_pictures_of_two_folders_may_share_a_name(photos: Path) -> None:
 
 def test_results_inside_the_folder_are_no_pictures(photos: Path) -> None:
     fill(photos, "a.png", "seen/a_preview.png", "seen/deep/b_preview.png", "cut/a_mask.png")
-    fill(photos, "clouds/a.png")
+    fill(photos, "clouds/b.png")  # but what lies among clouds is
     targets = Targets(photos / "clouds", None, photos / "seen", photos / "deep/../cut")
-    assert names_of(list_jobs(photos, targets), photos) == ["a.png"]
+    assert names_of(list_jobs(photos, targets), photos) == ["a.png", "clouds/b.png"]
 
 
 def test_clouds_may_lie_beside_their_pictures(photos: Path) -> None:
@@ -395,7 +395,7 @@ def test_pictures_named_one_by_one_become_files_of_one_folder() -> None:
     assert [len(part) for part in parts] == [2, 1]
 
 
-def test_pictures_named_one_by_one_lie_beside_their_clouds() -> None:
+def test_pictures_named_one_by_one_lie_beside_their_clouds(photos: Path) -> None:
     """Of two folders, names may be alike."""
     pictures = [Path("x/a.png"), Path("y/a.png")]
     jobs = jobs_of_pictures(pictures, Targets(None)).jobs
@@ -403,6 +403,9 @@ def test_pictures_named_one_by_one_lie_beside_their_clouds() -> None:
     for targets in (Targets(Path("out")), Targets(None, previews=Path("seen"))):
         with pytest.raises(BadInputError, match="not the only one of its name"):
             jobs_of_pictures(pictures, targets)
+    masks = GivenMasks.read(photos)
+    with pytest.raises(BadInputError, match="not the only one of its name"):
+        jobs_of_pictures(pictures, Targets(None), masks=masks)
 
 
 def test_pictures_named_one_by_one_are_neither_drawn_over_nor_drawn(tmp_path: Path) -> None:

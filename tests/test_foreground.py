@@ -416,6 +416,34 @@ def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(
     assert list(no_model.iterdir()) == []
 
 
+def test_a_model_that_does_not_load_is_said(brightness_model: Path) -> None:
+    """And of many pictures the others go on."""
+    brightness_model.write_bytes(b"cut off")
+    rgba = opaque(textured(100, 0, (110, 130, 90)))
+    rgba[disc(30, 100), :3] = (190, 70, 60)
+    with pytest.raises(BadInputError, match=r"rembg does not work here, with its model .*\.onnx: "):
+        find_foreground(rgba, "rembg")
+    found = find_foreground(rgba)
+    assert found.method == "grabcut"
+    assert "rembg does not work here" in found.warnings[1]
+
+
+def test_rembg_whose_onnx_does_not_load_ends_nothing(
+    no_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It exits the interpreter itself."""
+
+    def load(model: Path) -> None:
+        try:
+            raise ImportError("DLL load failed")
+        except ImportError:
+            sys.exit(1)
+
+    monkeypatch.setattr(foreground, "_session", load)
+    with pytest.raises(BadInputError, match=r"does not work here.*: DLL load failed"):
+        foreground.rembg_alpha(textured(100, 0, (110, 130, 90)), no_model / "model.onnx")
+
+
 def test_rembg_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rembg", None)
     monkeypatch.setattr(foreground.importlib.util, "find_spec", lambda name: None)

@@ -186,6 +186,12 @@ def test_32_bit_greys_are_scaled_not_clipped(values: list[int], tmp_path: Path) 
     assert read_image(tmp_path / "depth.tiff")[0, :, 0].tolist() == [0, 1, 100, 255]
 
 
+def test_16_bit_greys_that_were_widened_are_of_16_bits(tmp_path: Path) -> None:
+    """As Pillow does with PGM: 65535 is white, though none is."""
+    Image.fromarray(np.array([[0, 257, 25700]], dtype=np.int32)).save(tmp_path / "depth.tiff")
+    assert read_image(tmp_path / "depth.tiff")[0, :, 0].tolist() == [0, 1, 100]
+
+
 def test_float_greys_are_scaled_by_their_maximum(tmp_path: Path) -> None:
     values = np.array([[0, 60, 100, np.nan]], dtype=np.float32)
     Image.fromarray(values).save(tmp_path / "depth.tiff")
@@ -309,6 +315,23 @@ def test_pillow_images_are_read_as_their_files_and_stay_as_they_are(tmp_path: Pa
     assert np.array_equal(rgba, read_image(path))
     assert rgba.shape == (2048, 82, 4)
     assert rgba[0, 0].tolist() == [200, 40, 40, 255]
+
+
+def test_pillow_images_are_not_reduced_in_place() -> None:
+    image = Image.new("RGB", (2500, 100))
+    assert read_image(image).shape == (82, 2048, 4)
+    assert image.size == (2500, 100)
+
+
+def test_an_avif_of_the_brand_mif1_is_no_heic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("img2pc.images._heic_registered", lambda: False)
+    Image.new("RGB", (16, 16), RED).save(tmp_path / "a.avif")
+    content = (tmp_path / "a.avif").read_bytes()
+    assert content[4:12] == b"ftypavif"
+    (tmp_path / "a.avif").write_bytes(content[:8] + b"mif1" + content[12:])
+    assert read_image(tmp_path / "a.avif").shape == (16, 16, 4)
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
@@ -461,6 +484,8 @@ def test_masks_of_another_shape_or_of_nothing_are_bad_input(tmp_path: Path) -> N
     half_white("L", (10, 20)).save(tmp_path / "mask.png")
     with pytest.raises(BadInputError, match=r"10 × 20.*20 × 10"):
         read_mask(tmp_path / "mask.png", (10, 20))
+    with pytest.raises(BadInputError, match=r"400 × 300.*450 × 300"):
+        read_mask(np.full((300, 400), 255, dtype=np.uint8), (300, 450))
     Image.new("L", (20, 10), 100).save(tmp_path / "mask.png")
     with pytest.raises(BadInputError, match="no white part"):
         read_mask(tmp_path / "mask.png", (10, 20))

@@ -17,7 +17,6 @@ from img2pc.errors import Img2pcError
 from .conftest import ROOT
 
 README = ROOT / "README.md"
-pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is not written yet")
 
 
 def shell_blocks() -> list[str]:

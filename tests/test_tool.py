@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import pickle
-import pty
 import re
 import shutil
 import subprocess
@@ -448,6 +447,8 @@ def test_errors_are_not_quiet(img2pc: Run, tiny_weights: Path, tmp_path: Path) -
 
 def in_a_terminal(*arguments: object, **variables: str) -> str:
     """What a command prints where stdout and stderr are a terminal."""
+    import pty  # which Windows lacks
+
     ours, theirs = pty.openpty()
     environment = {**ENVIRONMENT, "TERM": "xterm-256color", **variables}
     for name in ("NO_COLOR", "FORCE_COLOR", "CI", "GITHUB_ACTIONS"):

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -48,14 +49,12 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(args=arguments, prog_name="img2pc")
-    except Img2pcError as error:
-        if debug:
-            raise
-        print(f"img2pc: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
+        if isinstance(error, Img2pcError):
+            print(f"img2pc: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
         missing = (getattr(error, "name", None) or "").split(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing in _OF_TRAINING:
             print(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 from unicodedata import category
@@ -178,10 +179,9 @@ def _expanded(images: list[Path]) -> list[Path]:
         return images
     found: list[Path] = []
     for image in images:
-        matches: list[Path] = []
-        if any(sign in str(image) for sign in "*?"):
-            matches = sorted(Path(image.anchor).glob(str(image.relative_to(image.anchor))))
-        found += matches or [image]
+        # Brackets are no signs to those shells.
+        names = glob(str(image).replace("[", "[[]"))  # noqa: PTH207 (Path's takes no drive)
+        found += sorted(map(Path, names)) or [image]
     return found
 
 
@@ -470,7 +470,8 @@ def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, qu
             file=sys.stderr,
         )
     told = ""
-    if failures is not None:
+    # Of an earlier run, before those that failed then are tried again, it still says why.
+    if failures is not None and (failed or not interrupted):
         try:
             write_failures(failures, every)
             told = f", see {failures}"
