@@ -82,9 +82,8 @@ def list_cases(
 
     A folder of shards (`img2pc data`), of NAME.png + NAME.ply pairs (the points in the object
     frame, their box's diagonal about 1; what stands before the first "-" of NAME is the category),
-    or of upright meshes (or a
-    pack of them), each pictured once from a fixed seed. `unusable` is told the names of cases that
-    cannot be read, and why; they are left out.
+    or of upright meshes (or a pack of them), each pictured once from a fixed seed. `unusable` is
+    told the names of cases that cannot be read, and why; they are left out.
 
     Raises:
         BadInputError: the folder is missing or holds none of these, there is no such split, or
@@ -145,7 +144,7 @@ def generator_method(reconstructor: Reconstructor) -> Method:
                 points = reconstructor.fuse(views, item).arrays().points
             except BadInputError:
                 points = np.zeros((0, 3))
-            one = Views(views.coordinates[item : item + 1], views.mask_logits[item : item + 1])
+            one = views.at(slice(item, item + 1))
             predictions.append(Prediction(points, one))
         return predictions
 

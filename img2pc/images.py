@@ -140,9 +140,9 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
     header = stream.read(64)
     stream.seek(0)
     # Of mif1, AVIF is a kind too, which pillow-heif takes for its own and cannot read.
-    is_avif = header[4:8] == b"ftyp" and b"avif" in header
-    is_heic = header[4:8] == b"ftyp" and header[8:12] in HEIC_BRANDS and not is_avif
-    if is_heic and not _heic_registered():
+    brands = header[8:] if header[4:8] == b"ftyp" else b""
+    is_avif = b"avif" in brands
+    if brands[:4] in HEIC_BRANDS and not is_avif and not _heic_registered():
         raise BadInputError(f"{name} is a HEIC picture; to read it, pip install 'img2pc[heic]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -74,6 +74,18 @@ def _gltf_visual(colours: UInt8[ndarray, "vertex 3"] | None) -> Any:
     return visual
 
 
+def mesh_suffix(path: Path) -> str:
+    """Which kind of mesh file it is, by its name.
+
+    Raises:
+        BadInputError: none.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in MESH_SUFFIXES:
+        raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
+    return suffix
+
+
 def read_mesh(path: Path) -> TriangleMesh:
     """A mesh file, vertices at equal places (in single precision) made one, as STL needs it.
 
@@ -82,9 +94,7 @@ def read_mesh(path: Path) -> TriangleMesh:
     """
     import trimesh
 
-    suffix = path.suffix.lower()
-    if suffix not in MESH_SUFFIXES:
-        raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
+    suffix = mesh_suffix(path)
     if not is_file(path):
         raise BadInputError(f"{path} is not a file")
     scene, pieces = read_pieces(path)

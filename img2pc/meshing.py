@@ -21,7 +21,6 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
-from img2pc.choices import MESH_SUFFIXES
 from img2pc.cleaning import clean, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError, NotPrintableError
@@ -31,6 +30,7 @@ from img2pc.mesh_files import (
     Y_UP_FROM_Z_UP,
     TriangleMesh,
     encode_mesh,
+    mesh_suffix,
     read_mesh,
 )
 from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface
@@ -227,8 +227,7 @@ def solid_to_file(
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
-    if path.suffix.lower() not in MESH_SUFFIXES:
-        raise BadInputError(f"{path} does not end in {', '.join(MESH_SUFFIXES)}")
+    mesh_suffix(path)  # before all the work
     settings = settings or MeshSettings()
     solid = solid_from_cloud(cloud, settings)
     wall = settings.min_thickness_mm or LEAST_WALL_MM

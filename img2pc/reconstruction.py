@@ -166,8 +166,7 @@ class Reconstructor:
         Raises:
             BadInputError: the generator sees no object.
         """
-        one = Views(views.coordinates[item], views.mask_logits[item])
-        cloud = fuse(one, fixed_cameras(self.info.config.view_size))
+        cloud = fuse(views.at(item), fixed_cameras(self.info.config.view_size))
         if not len(cloud):
             raise BadInputError(f"no object was recognised in the picture; {HOW_TO_SHOW_IT}")
         return cloud

@@ -33,9 +33,9 @@ class Views(NamedTuple):
     def mask_probability(self) -> Float[Tensor, "*batch view height width"]:
         return self.mask_logits.sigmoid()
 
-    def first(self, count: int) -> Views:
-        """Of a batch, the first items."""
-        return Views(self.coordinates[:count], self.mask_logits[:count])
+    def at(self, items: int | slice) -> Views:
+        """One item of a batch, or some."""
+        return Views(self.coordinates[items], self.mask_logits[items])
 
     @property
     def mask(self) -> Bool[Tensor, "*batch view height width"]:

@@ -402,12 +402,18 @@ def test_the_model_is_found_where_rembg_keeps_it(
             model.unlink()
 
 
+def before_a_texture() -> ndarray:
+    """A disc that neither alpha nor a plain border shows."""
+    rgba = opaque(textured(100, 0, (110, 130, 90)))
+    rgba[disc(30, 100), :3] = (190, 70, 60)
+    return rgba
+
+
 def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(
     no_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foreground, "rembg_installed", lambda: True)
-    rgba = opaque(textured(100, 0, (110, 130, 90)))
-    rgba[disc(30, 100), :3] = (190, 70, 60)
+    rgba = before_a_texture()
     with pytest.raises(BadInputError, match=r"new_session\('isnet-general-use'\)"):
         find_foreground(rgba, "rembg")
     found = find_foreground(rgba)
@@ -419,8 +425,7 @@ def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(
 def test_a_model_that_does_not_load_is_said(brightness_model: Path) -> None:
     """And of many pictures the others go on."""
     brightness_model.write_bytes(b"cut off")
-    rgba = opaque(textured(100, 0, (110, 130, 90)))
-    rgba[disc(30, 100), :3] = (190, 70, 60)
+    rgba = before_a_texture()
     with pytest.raises(BadInputError, match=r"rembg does not work here, with its model .*\.onnx: "):
         find_foreground(rgba, "rembg")
     found = find_foreground(rgba)
@@ -447,8 +452,7 @@ def test_rembg_whose_onnx_does_not_load_ends_nothing(
 def test_rembg_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rembg", None)
     monkeypatch.setattr(foreground.importlib.util, "find_spec", lambda name: None)
-    rgba = opaque(textured(100, 0, (110, 130, 90)))
-    rgba[disc(30, 100), :3] = (190, 70, 60)
+    rgba = before_a_texture()
     with pytest.raises(BadInputError, match=r"pip install 'img2pc\[rembg\]'"):
         find_foreground(rgba, "rembg")
     found = find_foreground(rgba)

@@ -86,20 +86,7 @@ def test_what_follows_two_dashes_goes_to_training(sitting: ModuleType) -> None:
 @pytest.mark.slow
 def test_failing_training_is_said(sitting: ModuleType, tmp_path: Path) -> None:
     """Though weights of an earlier call are there, and come home."""
-    first = sitting.Sitting(
-        work=tmp_path / "work",
-        out=tmp_path / "out",
-        size="tiny",
-        batch_size=4,
-        objects=2,
-        render_workers=1,
-        load_workers=0,
-        keep_free_gb=0,
-        first_pictures=1,
-        train_options=(),
-        accelerator="cpu",
-        stop_at_step=20,
-    )
+    first = sitting.tiny(tmp_path)
     sitting.run(first)
     (first.work / "run" / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(SystemExit, match="training failed"):

@@ -16,7 +16,6 @@ import argparse
 import csv
 import hashlib
 import json
-import math
 import os
 import shutil
 import signal
@@ -202,7 +201,8 @@ def _train(
         while process.poll() is None and time.monotonic() < until:
             if shutil.disk_usage(sitting.work).free < 1e9 * sitting.keep_free_gb:
                 _stop(renderer)
-            if _trained_steps(training) >= (sitting.stop_at_step or math.inf):
+            last_step = sitting.stop_at_step
+            if last_step is not None and _trained_steps(training) >= last_step:
                 break
             time.sleep(0.2)
         if process.poll() is None:
@@ -262,7 +262,9 @@ def _measured(
     ):
         process.wait(max(deadline - time.monotonic() - 5, 0))
     for line in evaluation.read_text().splitlines():
-        with suppress(json.JSONDecodeError):  # of others, or cut off
+        if not line.startswith("{"):
+            continue
+        with suppress(json.JSONDecodeError):  # it was cut off
             report = json.loads(line)
             overall = report["means"][-1]
             figures["held_out"] = dict(zip(report["columns"], overall["values"], strict=True))
@@ -377,25 +379,11 @@ def _checksum(content: bytes) -> str:
 # --- Rehearsal and command line -------------------------------------------------------------------
 
 
-def rehearse(folder: Path) -> dict[str, object]:
-    """Everything once, tiny, on the CPU: pack, render, train, stop, go on, on a bare machine too,
-    evaluate, split, join, load. Returns what the last call says."""
-    import trimesh
-
-    from img2pc.checkpoints import load_weights
-
-    meshes, pack = folder / "meshes", folder / "pack.safetensors"
-    meshes.mkdir(parents=True)
-    trimesh.creation.icosphere(2).export(meshes / "ball.ply")
-    with (
-        (folder / "pack.log").open("w") as log,
-        _tool("pack", meshes, pack, log=log) as packing,
-    ):
-        assert packing.wait() == 0
-    first = Sitting(
+def tiny(folder: Path) -> Sitting:
+    """A first call that the CPU does in seconds, and stops in the midst of an hour's schedule."""
+    return Sitting(
         work=folder / "work",
         out=folder / "out-1",
-        meshes=pack,
         minutes=60,
         call_minutes=4,
         size="tiny",
@@ -411,7 +399,25 @@ def rehearse(folder: Path) -> dict[str, object]:
         accelerator="cpu",
         stop_at_step=20,
     )
-    stopped = run(first)  # in the midst of an hour's schedule
+
+
+def rehearse(folder: Path) -> dict[str, object]:
+    """Everything once, tiny, on the CPU: pack, render, train, stop, go on, on a bare machine too,
+    evaluate, split, join, load. Returns what the last call says."""
+    import trimesh
+
+    from img2pc.checkpoints import load_weights
+
+    meshes, pack = folder / "meshes", folder / "pack.safetensors"
+    meshes.mkdir(parents=True)
+    trimesh.creation.icosphere(2).export(meshes / "ball.ply")
+    with (
+        (folder / "pack.log").open("w") as log,
+        _tool("pack", meshes, pack, log=log) as packing,
+    ):
+        assert packing.wait() == 0
+    first = replace(tiny(folder), meshes=pack)
+    stopped = run(first)
     warm = run(replace(first, out=folder / "out-2", stop_at_step=_steps(stopped) + 20))
     assert _steps(warm) > _steps(stopped)
     shutil.rmtree(first.work)

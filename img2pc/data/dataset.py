@@ -78,6 +78,16 @@ class DataSettings:
     novel_views: int = 0
     novel_size: int = 64
 
+    # What is drawn live answers as a ShardedDataset does.
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        return (repr(self),)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return (self.seed,)
+
     @property
     def has_novel_views(self) -> bool:
         return self.novel_views > 0

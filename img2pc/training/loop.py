@@ -136,7 +136,7 @@ def train(
     if settings.minutes is not None and settings.minutes <= 0:
         raise BadInputError("give training more than 0 minutes")
     check_sizes(data, config)
-    if max(data.seeds if isinstance(data, ShardedDataset) else (data.seed,)) >= FIRST_HELD_OUT_SEED:
+    if max(data.seeds) >= FIRST_HELD_OUT_SEED:
         raise BadInputError(f"seeds from {FIRST_HELD_OUT_SEED} on are kept to measure on")
     if settings.stage == "joint" and not data.has_novel_views:
         raise BadInputError(
@@ -177,9 +177,7 @@ def train(
         if not fabric.is_global_zero:
             return
         # A run that was done already has seen nothing of this call's data.
-        seen: tuple[str, ...] = ()
-        if samples > before.samples:
-            seen = data.hashes if isinstance(data, ShardedDataset) else (repr(data),)
+        seen = data.hashes if samples > before.samples else ()
         hashes = tuple(dict.fromkeys((*before.data, *seen)))
         info = WeightsInfo(config, hashes, samples)
         state = {
@@ -242,7 +240,8 @@ def train(
                 rate = (samples - logged_samples) / (now - logged)
                 logged, logged_samples = now, samples
                 # Of some: masks of large batches take longer than their step on a GPU.
-                iou = mask_iou(predicted.first(16), true.first(16)).mean().item()
+                some = slice(16)
+                iou = mask_iou(predicted.at(some), true.at(some)).mean().item()
                 values = [losses.total.item(), losses.mask.item(), losses.coordinates.item(), iou]
                 row = [step, round(seconds, 1), samples]
                 with write_errors(log_path), log_path.open("a", newline="") as log:
