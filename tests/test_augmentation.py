@@ -32,7 +32,7 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Leave out all faults but one."""
 
     def leave(kept: str) -> None:
-        for name in {"_with_shadow", "_ragged", "_bent", "_coarse"} - {kept}:
+        for name in {"_with_shadow", "_ragged", "_bent", "_cropped", "_coarse"} - {kept}:
             monkeypatch.setattr(augmentation, name, lambda pixels, draw: pixels)
 
     return leave
@@ -105,7 +105,25 @@ def test_a_bent_crop_has_the_object_where_it_was_nearly(only: Callable[[str], No
     assert (after[:, 22:42, 22:42, 3] == 255).all()
     assert not after[:, :10, :, 3].any()
     assert len(torch.unique((after[..., 3] > 127).sum((1, 2)))) > 10
-    np.testing.assert_array_equal(colours_of_opaque(after), [RED])
+    # A pixel of the outline shows what is behind it, too.
+    within = after[after[..., 3] == 255][:, :3]
+    np.testing.assert_array_equal(np.unique(within.numpy(), axis=0), [RED])
+
+
+def test_what_is_left_is_cropped_as_pictures_are() -> None:
+    """With shadow, ragged or bent: see images.crop_to_foreground."""
+    after = augmented(crops(200), seeded(), 0.5)
+    changed = (after[..., 3] != crops(1)[..., 3]).flatten(1).any(1)
+    opaque = after[changed][..., 3] > 127
+    assert len(opaque) > 150
+    for axis in (1, 2):
+        holds = opaque.any(3 - axis)
+        first = holds.int().argmax(1)
+        last = SIZE - 1 - holds.flip(1).int().argmax(1)
+        assert ((first + last - (SIZE - 1)).abs() <= 3).float().mean() > 0.9
+    # The larger side is 0.9 of 64; those that are only coarse keep their 32.
+    side = torch.maximum(opaque.any(1).sum(1), opaque.any(2).sum(1))
+    assert ((side - 57.6).abs() < 2.5).float().mean() > 0.85
 
 
 def test_a_coarse_picture_keeps_its_colours_up_to_the_outline(only: Callable[[str], None]) -> None:

@@ -9,8 +9,6 @@ from numpy import ndarray
 from torch.testing import assert_close
 
 from img2pc.losses import (
-    _chosen_error,
-    _masked_error,
     depth_error,
     depth_error_by_view,
     mask_iou,
@@ -224,18 +222,3 @@ def test_one_seed_samples_the_same_true_points_for_every_prediction() -> None:
     alone, twice = np.zeros((1, 3)), np.zeros((2, 3))
     first, second = (compare_clouds(each, LADDER, 3, seed=5) for each in (alone, twice))
     assert first.true_to_predicted == second.true_to_predicted
-
-
-def test_choosing_pixels_and_masking_them_are_the_same_loss() -> None:
-    """A CPU does the one, a GPU the other."""
-    generator = torch.Generator().manual_seed(0)
-    predicted, true = (
-        Views(
-            torch.randn(2, 8, 4, 4, 3, generator=generator),
-            torch.randn(2, 8, 4, 4, generator=generator),
-        )
-        for _ in range(2)
-    )
-    seen = true.mask_logits > 0
-    masked, chosen = _masked_error(predicted, true, seen), _chosen_error(predicted, true, seen)
-    assert_close(masked, chosen)

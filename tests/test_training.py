@@ -268,6 +268,21 @@ def test_muon_steps_do_not_depend_on_the_gradients_scale() -> None:
     assert torch.linalg.svdvals(steps[0]).min() > 0.06
 
 
+def test_muon_steps_of_parts_are_those_of_matrices_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gradients = (
+        torch.randn(3, 4, 4, generator=generator) * torch.tensor([1, 10, 100.0])[:, None, None]
+    )
+    apart = [torch.nn.Parameter(torch.zeros(4, 4)) for _ in range(3)]
+    together = torch.nn.Parameter(torch.zeros(12, 4))
+    together.grad = gradients.flatten(0, 1)
+    for parameter, gradient in zip(apart, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    Muon([{"params": [together], "parts": 3}]).step()
+    Muon(apart).step()
+    assert_close(together, torch.cat(list(apart)))
+
+
 def test_muon_goes_downhill() -> None:
     target = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     parameter = torch.nn.Parameter(torch.zeros(6, 4))

@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from img2pc.images import FOREGROUND_SHARE
+
 # Ranges that the faults are drawn from, in units of the crop's side where they are lengths.
 SHADOW_WIDTH = (0.7, 1.15)  # of the object's
 SHADOW_HEIGHT = (0.02, 0.1)
@@ -22,8 +24,6 @@ SHADOW_OPACITY = (0.4, 1.0)
 RAGGED_CELLS = (8, 32)  # of noise along a side
 RAGGED_STRENGTH = (0.08, 0.25)
 BEND = (-0.12, 0.12)  # of the corners' distance from the middle
-ZOOM = (0.94, 1.04)
-SHIFT = (-0.03, 0.03)
 COARSE_SHARE = (0.4, 0.8)  # of the pixels along a side
 
 
@@ -32,31 +32,36 @@ def augmented(
 ) -> UInt8[Tensor, "batch size size 4"]:
     """Straight-alpha crops, each fault in this share of them, drawn by a generator on the CPU.
 
-    The faults: the shadow on the floor left in the cut-out; a ragged cut-out; a lens that bends
-    straight lines, with a crop a little off; a low resolution.
+    The faults: a lens that bends straight lines; the shadow on the floor left in the cut-out; a
+    ragged cut-out; a low resolution. What they leave is the object to the crop (`images.
+    crop_to_foreground`), and is made as large and put in its middle.
     """
     chosen = torch.rand(4, len(crops), generator=generator) < share
     spoilt = chosen.any(0).nonzero()[:, 0]
     if not len(spoilt):
         return crops
-    shaded, ragged, bent, coarse = chosen[:, spoilt]
+    bent, shaded, ragged, coarse = chosen[:, spoilt]
     spoilt = spoilt.to(crops.device)
     pixels = (crops[spoilt].permute(0, 3, 1, 2).float() / 255).contiguous()
+    # Where pixels move they are weighted by alpha, or what is around would bleed into the object.
+    pixels = _some(_weighted(pixels), bent, _bent, generator)
     colour, alpha = pixels[:, :3], pixels[:, 3:]
     # The crop may have lost what was around the object: white half of the times, else a grey.
     draw = _Draw(len(pixels), generator, pixels.device)
     backdrop = draw.between(-1.0, 1.0)
-    colour = colour * alpha + torch.where(backdrop < 0, 1.0, backdrop) * (1 - alpha)
+    colour = colour + torch.where(backdrop < 0, 1.0, backdrop) * (1 - alpha)
     pixels = torch.cat([colour, alpha], 1)
     pixels = _some(pixels, shaded, _with_shadow, generator)
-    pixels = _some(pixels, ragged, _ragged, generator)
-    # Weighted by alpha, or the backdrop would bleed into the object.
-    pixels = torch.cat([pixels[:, :3] * pixels[:, 3:], pixels[:, 3:]], 1)
-    pixels = _some(pixels, bent, _bent, generator)
+    pixels = _weighted(_some(pixels, ragged, _ragged, generator))
+    pixels = _some(pixels, bent | shaded | ragged, _cropped, generator)
     pixels = _some(pixels, coarse, _coarse, generator)
     pixels = torch.cat([pixels[:, :3] / pixels[:, 3:].clamp(min=1e-3), pixels[:, 3:]], 1)
     done = (255 * pixels.clamp(0, 1)).round().to(torch.uint8)
     return crops.index_copy(0, spoilt, done.permute(0, 2, 3, 1))
+
+
+def _weighted(pixels: Float[Tensor, "batch 4 size size"]) -> Float[Tensor, "batch 4 size size"]:
+    return torch.cat([pixels[:, :3] * pixels[:, 3:], pixels[:, 3:]], 1)
 
 
 def _some(
@@ -104,11 +109,7 @@ def _with_shadow(
     colour, alpha = pixels[:, :3], pixels[:, 3:]
     size = alpha.shape[-1]
     place = torch.arange(size, device=alpha.device).float()
-    seen = alpha > 0.5
-    columns, rows = seen.any(2, keepdim=True), seen.any(3, keepdim=True)
-    right = torch.where(columns, place, 0).amax(3, keepdim=True)
-    left = torch.where(columns, place, size - 1).amin(3, keepdim=True)
-    foot = torch.where(rows, place[:, None], 0).amax(2, keepdim=True)
+    left, right, _, foot = _box(alpha)
     half_width = (right - left).clamp(min=1) / 2 * draw.between(*SHADOW_WIDTH)
     half_height = size * draw.between(*SHADOW_HEIGHT)
     across = (place - (left + right) / 2) / half_width
@@ -137,13 +138,45 @@ def _ragged(
 def _bent(
     pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
 ) -> Float[Tensor, "batch 4 size size"]:
-    """Barrel or pincushion distortion (Brown 1966, first radial term), zoomed and shifted."""
-    x = torch.linspace(-1, 1, pixels.shape[-1], device=pixels.device)
-    grid = torch.stack(torch.meshgrid(x, x, indexing="xy"), -1)[None]
+    """Barrel or pincushion distortion (Brown 1966, first radial term)."""
+    grid = _grid(pixels)
     radial = 1 + draw.between(*BEND) * (grid.square().sum(-1, keepdim=True) - 1) / 2
-    shift = torch.cat([draw.between(*SHIFT), draw.between(*SHIFT)], -1) * 2
-    bent = grid * radial / draw.between(*ZOOM) + shift
-    return functional.grid_sample(pixels, bent, align_corners=True, padding_mode="zeros")
+    return functional.grid_sample(pixels, grid * radial, align_corners=False)
+
+
+def _cropped(
+    pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
+) -> Float[Tensor, "batch 4 size size"]:
+    """What is more than half opaque in the middle, and as large as the crop makes objects."""
+    size = pixels.shape[-1]
+    left, right, top, foot = _box(pixels[:, 3:])
+    side = torch.maximum(right - left, foot - top) + 1
+    # Where nothing is opaque the right is left of the left.
+    scale = torch.where(side > 0, side / (size * FOREGROUND_SHARE), 1)
+    centre = torch.cat([left + right, top + foot], 3) + 1 - size
+    grid = _grid(pixels) * scale + centre / size
+    return functional.grid_sample(pixels, grid, align_corners=False)
+
+
+def _grid(pixels: Float[Tensor, "batch 4 size size"]) -> Float[Tensor, "1 size size 2"]:
+    """X and Y of pixels; -1 and 1 are the sides of the picture."""
+    size = pixels.shape[-1]
+    x = (2 * torch.arange(size, device=pixels.device) + 1) / size - 1
+    return torch.stack(torch.meshgrid(x, x, indexing="xy"), -1)[None]
+
+
+def _box(alpha: Float[Tensor, "batch 1 size size"]) -> tuple[Float[Tensor, "batch 1 1 1"], ...]:
+    """The first and last column, and the first and last row, that are more than half opaque in
+    places; of nothing the last ones of all come first."""
+    size = alpha.shape[-1]
+    place = torch.arange(size, device=alpha.device).float()
+    seen = alpha > 0.5
+    found = []
+    for across, among in ((2, place), (3, place[:, None])):
+        holds = seen.any(across, keepdim=True)
+        found.append(torch.where(holds, among, size - 1).amin((2, 3), keepdim=True))
+        found.append(torch.where(holds, among, 0).amax((2, 3), keepdim=True))
+    return tuple(found)
 
 
 def _coarse(

@@ -347,10 +347,17 @@ def _optimisers(
         id(head.weight)
         for head in (generator.mask_head, generator.depth_head, generator.shift_head)
     }
-    hidden = [p for p in generator.parameters() if p.ndim >= 2 and id(p) not in ends]
+    attended = [layer.query_key_value.weight for layer in generator.attention]
+    apart = ends | set(map(id, attended))
+    hidden = [p for p in generator.parameters() if p.ndim >= 2 and id(p) not in apart]
     others = [p for p in generator.parameters() if p.ndim < 2 or id(p) in ends]
     rate, muon_rate = settings.learning_rate, settings.muon_learning_rate
-    muon = Muon([{"params": hidden, "peak": muon_rate}], weight_decay=settings.weight_decay)
+    # Queries, keys and values have a matrix each.
+    groups = [
+        {"params": hidden, "peak": muon_rate},
+        {"params": attended, "peak": muon_rate, "parts": 3},
+    ]
+    muon = Muon(groups, weight_decay=settings.weight_decay)
     adamw = torch.optim.AdamW(
         [{"params": others, "peak": rate}], lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
@@ -422,7 +429,8 @@ def _resume(
         ) from error
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
-    if "samples" not in state:
+    groups = [len(saved["param_groups"]) for saved in state["optimisers"]]
+    if "samples" not in state or groups != [len(each.param_groups) for each in optimisers]:
         raise BadInputError(
             f"{path} is of an older version; delete it to go on from the weights beside it"
         )

@@ -17,7 +17,9 @@ from torch import Tensor
 class Muon(torch.optim.Optimizer):
     """Steps of the same size in every direction that the gradient spans.
 
-    Filters count as matrices of one row per output channel.
+    Filters count as matrices of one row per output channel. Parameters of a group with `parts`
+    greater than 1 are so many matrices, one below the other, such as those of queries, keys and
+    values.
     """
 
     def __init__(
@@ -28,7 +30,8 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.01,
     ) -> None:
         groups: list[Any] = list(parameters)
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "parts": 1}
+        super().__init__(groups, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -42,20 +45,21 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 gradient, momentum = parameter.grad, state["momentum"]
                 momentum.lerp_(gradient, 1 - group["momentum"])
-                update = gradient.lerp(momentum, group["momentum"]).flatten(1)
-                # A GPU waits for the launch of each product, so those of one shape are made
-                # together; a CPU is a third slower at that.
-                which = 0 if update.is_cuda else len(alike)
-                alike.setdefault((*update.shape, which), []).append((parameter, update))
+                update = gradient.lerp(momentum, group["momentum"])
+                parts, updates = (each.chunk(group["parts"]) for each in (parameter, update))
+                for part, matrix in zip(parts, updates, strict=True):
+                    matrix = matrix.flatten(1)
+                    # A GPU waits for the launch of each product, so those of one shape are made
+                    # together; a CPU is a third slower at that.
+                    which = 0 if matrix.is_cuda else len(alike)
+                    alike.setdefault((*matrix.shape, which), []).append((part, matrix))
             for (rows, columns, _), pairs in alike.items():
-                matrices = [update for _, update in pairs]
+                matrices = [matrix for _, matrix in pairs]
                 together = torch.stack(matrices) if len(pairs) > 1 else matrices[0]
                 updates = orthogonalised(together) * max(1.0, rows / columns) ** 0.5
-                for (parameter, _), update in zip(
-                    pairs, updates.view(-1, rows, columns), strict=True
-                ):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.sub_(update.view(parameter.shape).to(parameter), alpha=group["lr"])
+                for (part, _), update in zip(pairs, updates.view(-1, rows, columns), strict=True):
+                    part.mul_(1 - group["lr"] * group["weight_decay"])
+                    part.sub_(update.view(part.shape).to(part), alpha=group["lr"])
 
 
 def orthogonalised(
