@@ -76,11 +76,6 @@ class OrthographicCameras:
         """Object-frame points to (u, v, depth) in pixels, pixels, object units. Differentiable."""
         return transform(self.pixels_from_camera @ self.camera_from_object, points)
 
-    def unproject(self, pixels: Float[Tensor, "*batch point 3"]) -> Float[Tensor, "*batch point 3"]:
-        """(u, v, depth) to object-frame points; the inverse of `project`. Differentiable."""
-        camera_from_pixels = torch.linalg.inv(self.pixels_from_camera)
-        return transform(self.object_from_camera @ camera_from_pixels, pixels)
-
 
 @dataclass(frozen=True)
 class PerspectiveCamera:

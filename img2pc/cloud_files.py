@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _FARTHEST = 1e18  # whose square single precision holds; scanners mark misses by more
 _MOST_ODD_NORMALS = 0.05
+_SHORT = {"red": "r", "green": "g", "blue": "b"}
 
 
 @dataclass(frozen=True)
@@ -147,63 +147,122 @@ def _colours(values: ndarray) -> UInt8[ndarray, "point 3"] | None:
 
 def _read_obj(path: Path) -> PointArrays:
     """Rows "v x y z" and perhaps red, green and blue; normals if there are as many as points."""
-    kinds: dict[str, list[list[str]]] = {"v": [], "vn": [], "f": []}
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        kind, *values = line.split() or [""]
-        if kind in kinds:
-            kinds[kind].append(values)
-    if kinds["f"]:
-        raise BadInputError(f"{path} is a mesh, not a point cloud")
-    if not kinds["v"]:
-        raise BadInputError(f"{path} holds no points")
-    table, normals = np.array(kinds["v"], dtype=float), np.array(kinds["vn"], dtype=float)
-    if table.ndim != 2 or table.shape[1] < 3:
+    rows: dict[str, list[str]] = {"v": [], "vn": []}
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for line in file:
+            kind, _, values = line.strip().replace("\t", " ").partition(" ")
+            if kind == "f":
+                raise BadInputError(f"{path} is a mesh, not a point cloud")
+            if kind in rows:
+                rows[kind].append(values)
+    table = _numbers(path, rows["v"])
+    if table.shape[1] < 3:
         raise BadInputError(f"{path} is damaged: it holds points of less than three coordinates")
+    normals = None
+    if rows["vn"]:
+        normals = _numbers(path, rows["vn"])
+        if normals.shape != (len(table), 3):
+            log.warning("%s has other normals than points; they are estimated anew", path)
+            normals = None
     return PointArrays(
-        table[:, :3],
-        normals if normals.shape == (len(table), 3) else None,
-        _colours(table[:, 3:6]) if table.shape[1] >= 6 else None,
+        table[:, :3], normals, _colours(table[:, 3:6]) if table.shape[1] >= 6 else None
     )
 
 
 def _read_xyz(path: Path) -> PointArrays:
-    """Columns four to six are normals where they all have unit length, and else colours where they
-    are whole numbers from 0 to 255. The first row may name the columns."""
-    rows = path.read_text(encoding="utf-8-sig", errors="replace").replace(",", " ").splitlines()
-    named = rows and re.match(r"\s*[a-z_]", rows[0], re.IGNORECASE)
-    table = _numbers(path, rows[1:] if named else rows, ("#", "//"))
+    """Columns of X, Y, Z and more, which the first row may name; perhaps their number before them.
+
+    Without names, three columns beside each other that have unit length are normals, and three of
+    whole numbers from 0 to 255 are colours.
+    """
+    text = path.read_text(encoding="utf-8-sig", errors="replace").replace(";", " ")
+    text = text.replace(",", "." if _has_decimal_commas(text) else " ")
+    rows = text.splitlines()
+    head = next((row for row in rows if row.strip()), "")
+    if re.match(r"\s*[a-z_]", head, re.IGNORECASE):
+        rows.remove(head)
+    table = _counted(path, rows, ("#", "//"))
     if table.shape[1] < 3:
         raise BadInputError(f"{path} holds no points")
     table = table[np.isfinite(table[:, :3]).all(-1)]
-    points, rest = table[:, :3], table[:, 3:6]
-    if rest.shape[1] < 3:
-        return PointArrays(points)
-    directed = _are_directions(rest)
-    unit = np.allclose(np.linalg.norm(rest[directed], axis=-1), 1, atol=0.02)
-    if unit and _are_most(directed):
-        return PointArrays(points, rest)
-    if ((rest >= 0) & (rest <= 255) & (rest % 1 == 0)).all():
-        return PointArrays(points, colours=rest.astype(np.uint8))
-    return PointArrays(points)
+    names = [_SHORT.get(name, name) for name in re.findall("[a-z_]+", head.lower())]
+    if len(names) == table.shape[1] and {*"xyz"} <= {*names}:
+        points, normals, colours = (
+            table[:, [names.index(name) for name in triple]] if {*triple} <= {*names} else None
+            for triple in (("x", "y", "z"), ("nx", "ny", "nz"), ("r", "g", "b"))
+        )
+        assert points is not None
+        return PointArrays(points, normals, None if colours is None else _text_colours(colours))
+    normals = colours = None
+    place = 3
+    while place + 3 <= table.shape[1]:
+        rest = table[:, place : place + 3]
+        if normals is None and _are_unit(rest):
+            normals = rest
+        elif colours is None and ((rest >= 0) & (rest <= 255) & (rest % 1 == 0)).all():
+            colours = _text_colours(rest)
+        else:
+            place += 1
+            continue
+        place += 3
+    return PointArrays(table[:, :3], normals, colours)
+
+
+def _has_decimal_commas(text: str) -> bool:
+    """Whether 1.5 is written 1,5: then the first rows hold several commas between two numbers
+    each, which blanks part."""
+    decimal = re.compile(r"[+-]?\d+,\d+")
+    return any(
+        sum(bool(decimal.fullmatch(number)) for number in row.split()) > 1
+        for row in text[:4096].splitlines()
+    )
+
+
+def _are_unit(values: Float[ndarray, "point 3"]) -> bool:
+    directed = _are_directions(values)
+    unit = np.allclose(np.linalg.norm(values[directed], axis=-1), 1, atol=0.02)
+    return unit and _are_most(directed)
+
+
+def _text_colours(values: Float[ndarray, "point 3"]) -> UInt8[ndarray, "point 3"] | None:
+    return _colours(values.astype(np.int64) if (values % 1 == 0).all() else values)
 
 
 def _read_pts(path: Path) -> PointArrays:
-    """Perhaps a count, then rows of X, Y, Z, perhaps an intensity, perhaps red, green and blue.
+    """Rows of X, Y, Z, perhaps an intensity, perhaps red, green and blue; perhaps their number
+    before them, of each of several scans.
 
     Open3D would fill rows that are announced but lacking with whatever is in memory.
     """
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-        announced = int(first) if len(first.split()) == 1 else None
-        table = _numbers(path, file if announced is not None else chain([first], file))
-    if announced not in (None, len(table)):
-        raise BadInputError(f"{path} is damaged: {announced} points announced, {len(table)} there")
+        table = _counted(path, file)
     if table.shape[1] not in (3, 4, 6, 7):
         raise BadInputError(f"{path} is damaged: it has {table.shape[1]} columns")
     colours = None
     if table.shape[1] > 4 and (table[:, -3:] % 1 == 0).all():
-        colours = _colours(table[:, -3:].astype(np.int64))
+        colours = _text_colours(table[:, -3:])
     return PointArrays(table[:, :3], colours=colours)
+
+
+def _counted(
+    path: Path, rows: Iterable[str], comments: tuple[str, ...] = ("#",)
+) -> Float[ndarray, "row column"]:
+    """Rows of numbers; a number alone says how many follow."""
+    counts: list[int] = []
+
+    def points() -> Iterator[str]:
+        for row in rows:
+            if row.strip().isdecimal():
+                counts.append(int(row))
+            else:
+                yield row
+
+    table = _numbers(path, points(), comments)
+    if counts and sum(counts) != len(table):
+        raise BadInputError(
+            f"{path} is damaged: {sum(counts)} points announced, {len(table)} there"
+        )
+    return table
 
 
 def _numbers(

@@ -112,7 +112,7 @@ def _extra(extra: str, packages: tuple[str, ...]) -> str:
     if extra == "rembg" and not rembg_installed():
         return REMBG_MISSING
     if None in versions.values():
-        return f"not installed: pip install 'img2pc[{extra}]'"
+        return f'not installed: pip install "img2pc[{extra}]"'
     found = ", ".join(f"{package} {number}" for package, number in versions.items())
     try:
         if extra == "rembg":

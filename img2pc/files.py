@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -50,20 +51,33 @@ def write_errors(path: Path) -> Iterator[None]:
         raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_writable(path: Path) -> None:
+    """Before much work is done for it.
+
+    Raises:
+        BadInputError: the folder is missing or not writable, or the path is a folder.
+    """
+    with write_errors(path):
+        if is_folder(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent).close()
+
+
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place when the block succeeds.
 
-    A link is followed, and stays.
+    It ends as `path` does. A link is followed, and stays.
 
     Raises:
         BadInputError: the folder is missing or not writable.
     """
     with write_errors(path):
-        path = Path(os.path.realpath(path))
+        # What a link names may end otherwise, and readers go by the end.
+        suffix, path = path.suffix, Path(os.path.realpath(path))
         # A part of the stem: names may be as long as file systems allow.
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.stem[:30]}-", suffix=path.suffix
+            dir=path.parent, prefix=f".{path.stem[:30]}-", suffix=suffix
         )
         os.close(handle)
         temporary = Path(name)

@@ -14,8 +14,9 @@ from img2pc.errors import BadInputError
 from img2pc.files import exists, is_file
 
 PICTURE_FORMATS = (
-    *("apng", "avif", "bmp", "dib", "gif", "heic", "heics", "heif", "hif", "j2k", "jfif", "jp2"),
-    *("jpe", "jpeg", "jpg", "jpx", "pgm", "png", "pnm", "ppm", "psd", "tga", "tif", "tiff", "webp"),
+    *("apng", "avif", "bmp", "dib", "gif", "heic", "heics", "heif", "hif", "j2c", "j2k", "jfif"),
+    *("jp2", "jpc", "jpe", "jpeg", "jpf", "jpg", "jpx", "mpo", "pbm", "pgm", "png", "pnm", "ppm"),
+    *("psd", "tga", "tif", "tiff", "webp"),
 )
 # Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
 MARK = ("Software", "img2pc")

@@ -106,7 +106,7 @@ GRABCUT_DOUBT = (
     "the object was cut out of the picture by a guess at its colours; a picture with a transparent "
     "or plain background, a mask, or img2pc[rembg] would do better"
 )
-REMBG_MISSING = "not installed: pip install 'img2pc[rembg]', with Python 3.11 or newer"
+REMBG_MISSING = 'not installed: pip install "img2pc[rembg]", with Python 3.11 or newer'
 MODEL_MISSING = f"rembg's model is not on this computer; to download it once, run: {DOWNLOAD_MODEL}"
 
 
@@ -324,7 +324,7 @@ def _without_specks(foreground: Bool[ndarray, "height width"]) -> Bool[ndarray, 
     area = np.bincount(parts.ravel(), minlength=count + 1)
     area[0] = 0
     large = area > SPECK_SHARE * parts.size
-    # In a corner, a small part is background that strays from the rest.
+    # At the border, a small part is background that strays from the rest.
     for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
         large[edge] &= area[edge] > 0.2 * area.max()
     kept: ndarray = large[parts]

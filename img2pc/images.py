@@ -137,13 +137,14 @@ def has_real_alpha(rgba: UInt8[ndarray, "height width 4"]) -> bool:
 
 
 def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height width 4"]:
+    stream.seek(0)
     header = stream.read(64)
     stream.seek(0)
     # Of mif1, AVIF is a kind too, which pillow-heif takes for its own and cannot read.
     brands = header[8:] if header[4:8] == b"ftyp" else b""
     is_avif = b"avif" in brands
     if brands[:4] in HEIC_BRANDS and not is_avif and not _heic_registered():
-        raise BadInputError(f"{name} is a HEIC picture; to read it, pip install 'img2pc[heic]'")
+        raise BadInputError(f'{name} is a HEIC picture; to read it, pip install "img2pc[heic]"')
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(stream, formats=["AVIF"] if is_avif else None) as image:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from img2pc.bridging import bridged
 from img2pc.cleaning import clean, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError, NotPrintableError
-from img2pc.files import written_atomically
+from img2pc.files import check_writable, written_atomically
 from img2pc.mesh_files import (
     COLOUR_SUFFIXES,
     Y_UP_FROM_Z_UP,
@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 DEPTHS = range(5, 10)
 _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest side
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
+_CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
 _MARGIN = 0.02  # of the cloud's box, each side
 _CRUMBS = 0.01  # of the volume, that a cut may shave off
 _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
@@ -56,7 +57,7 @@ _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
 _PLINTH_STEPS, _PLINTH_PRECISION_MM = 30, 0.01
 _FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
-_VOXELS = "voxel grid"
+_VOXELS = "a coarse voxel grid"
 _Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
 
 Surface = tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]
@@ -103,6 +104,7 @@ class Solid:
         method: which attempt gave it.
         bridged: the widths of the gaps that were bridged, as shares of the diagonal.
         dropped_share: of the volume, in pieces that were not connected to the body.
+        notes: what else was not as the cloud or the settings had it.
     """
 
     mesh: TriangleMesh
@@ -110,18 +112,17 @@ class Solid:
     method: str
     bridged: tuple[float, ...]
     dropped_share: float
+    notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """In what it differs from the cloud, for the user."""
-        said = []
+        said = list(self.notes)
         if self.bridged:
             count, widest = len(self.bridged), 100 * max(self.bridged)
             said.append(f"gaps bridged: {count}, the widest {widest:.1f} % of the diagonal")
         if self.dropped_share > 0.01:
             said.append(f"loose pieces dropped: {100 * self.dropped_share:.1f} % of the volume")
-        if self.method == _VOXELS:
-            said.append("made on a coarse grid: Poisson reconstruction failed (-v says why)")
         return tuple(said)
 
 
@@ -137,7 +138,8 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     """
     settings = settings or MeshSettings()
     _check_settings(settings)
-    cloud = clean(cloud)
+    # A point for each cell of the octree, at least.
+    cloud, notes = clean(cloud, 2.0**-settings.depth if settings.depth else 1.0)
     # Solids are of single precision, which a surveyor's coordinates would use up, and keep the
     # tolerance of the extent that they were made with.
     low, high = cloud.points.min(0), cloud.points.max(0)
@@ -146,29 +148,33 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     depth = poisson_depth(cloud.points) if settings.depth is None else settings.depth
     if settings.smooth:
         cloud = smoothed(cloud)
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     best: Solid | None = None
     for method, make_surface in _ladder(cloud, depth):
         try:
-            mesh, gaps, dropped = _finish(make_surface(), cloud, settings)
+            solid = _finish(make_surface(), cloud, settings, method)
         except (NativeCodeError, NotPrintableError) as error:
-            reasons.append(f"{method}: {error}")
-            log.info("%s", reasons[-1])
+            reasons[method] = str(error)
+            log.info("%s: %s", method, error)
             continue
-        solid = Solid(mesh, inspect_mesh(mesh, walls=False), method, gaps, dropped)
         if solid.report.problems:
-            reasons.append(f"{method}: {'; '.join(solid.report.problems)}")
-            log.info("%s", reasons[-1])
-        if best is None or _rank(solid) < _rank(best):
+            reasons[method] = "; ".join(solid.report.problems)
+            log.info("%s: %s", method, reasons[method])
+        if best is None or _is_better(solid, best):
             best = solid
         if best.report.printable and best.dropped_share < _ACCEPTABLE_LOSS:
             break
     if best is None or not (best.report.printable or settings.best_effort):
-        raise NotPrintableError(f"no printable solid could be made of the cloud ({reasons[-1]})")
-    if settings.depth is not None and best.method != f"Poisson at depth {depth}":
-        log.warning("made otherwise than at depth %d, which failed (-v says why)", depth)
+        method, reason = list(reasons.items())[-1]
+        raise NotPrintableError(
+            f"no printable solid could be made of the cloud ({method}: {reason})"
+        )
+    asked = f"Poisson at depth {depth}"
+    if best.method == _VOXELS or (settings.depth is not None and best.method != asked):
+        reason = reasons.get(asked, "it keeps more of the cloud")
+        notes = (*notes, f"made by {best.method} instead of {asked}: {reason}")
     log.info("%s: %d triangles", best.method, best.report.triangles)
-    return best
+    return replace(best, notes=(*notes, *best.notes))
 
 
 def _check_settings(settings: MeshSettings) -> None:
@@ -181,8 +187,10 @@ def _check_settings(settings: MeshSettings) -> None:
         raise BadInputError(f"up is y or z, not {settings.up}")
 
 
-def _rank(solid: Solid) -> tuple[bool, float]:
-    return not solid.report.printable, solid.dropped_share
+def _is_better(solid: Solid, finer: Solid) -> bool:
+    if solid.report.printable != finer.report.printable:
+        return solid.report.printable
+    return solid.dropped_share < finer.dropped_share - _CLEARLY_MORE
 
 
 def write_mesh(
@@ -227,7 +235,8 @@ def solid_to_file(
         BadInputError: the cloud holds no surface, or the file cannot be written.
         NotPrintableError: no printable solid could be made.
     """
-    mesh_suffix(path)  # before all the work
+    mesh_suffix(path)
+    check_writable(path)  # before all the work
     settings = settings or MeshSettings()
     solid = solid_from_cloud(cloud, settings)
     wall = settings.min_thickness_mm or LEAST_WALL_MM
@@ -288,11 +297,9 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
     return low + cell * (vertices - padding), faces.astype(np.int64)
 
 
-def _finish(
-    surface: Surface, cloud: PointArrays, settings: MeshSettings
-) -> tuple[TriangleMesh, tuple[float, ...], float]:
-    """The surface as a solid of the size asked for, the gaps that were bridged, and the share of it
-    that was dropped."""
+def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings, method: str) -> Solid:
+    """The surface as a solid of the size asked for."""
+    notes: tuple[str, ...] = ()
     solid = _solid(*surface)
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
@@ -323,7 +330,7 @@ def _finish(
         solid = onto
         points = points + np.array([0, 0, lift])
         if any(body.volume() < 0 for body in solid.decompose()):
-            log.warning("the plate closes a hollow off, which is filled")
+            notes = ("the plate closes a hollow off, which is filled",)
     solid, lost = _largest_body(_simplified(solid, settings))
     dropped += (1 - dropped) * lost
     solid, points = _resized(solid, points, settings)
@@ -332,7 +339,8 @@ def _finish(
     if cloud.colours is not None:
         _, index = cKDTree(points).query(vertices, k=3)
         colours = cloud.colours[index].mean(1).round().astype(np.uint8)
-    return TriangleMesh(vertices, faces, colours), gaps, dropped
+    mesh = TriangleMesh(vertices, faces, colours)
+    return Solid(mesh, inspect_mesh(mesh, walls=False), method, gaps, dropped, notes)
 
 
 def _solid(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> Manifold:
@@ -495,7 +503,7 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
         return simple
     try:
         simple = _decimated(simple, settings.faces, settings.foot and not settings.base_mm)
-    except NativeCodeError as error:
+    except (NativeCodeError, NotPrintableError) as error:  # it may open what was closed
         log.info("simplified without Open3D: %s", error)
         tolerance = settings.tolerance_mm
         while simple.num_tri() > settings.faces and tolerance < _size(solid).max() / 10:

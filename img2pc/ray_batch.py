@@ -49,7 +49,7 @@ def run_on_ray(
         import ray
         import ray.data
     except ImportError as error:
-        raise BadInputError("Ray is not installed: pip install 'img2pc[ray]'") from error
+        raise BadInputError('Ray is not installed: pip install "img2pc[ray]"') from error
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing here calls home
     if not jobs:
         return _nothing()  # and wait for no cluster

@@ -12,6 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+# Of whoever runs the tests: colours within what is compared, and other weights.
+for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "IMG2PC_WEIGHTS"):
+    os.environ.pop(name, None)
 # As the command line does. Also, what Numba compiles would run in threads of the TBB that Open3D
 # brings; at the end of a process that has both (only tests have: test_meshing.sparing) it would
 # wait for them for ever.

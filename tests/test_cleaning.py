@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 import trimesh
@@ -33,11 +31,15 @@ def sampled(mesh: trimesh.Trimesh, count: int) -> tuple[ndarray, ndarray]:
     return sample_surface(triangles, count)
 
 
+def cleaned(cloud: PointArrays) -> PointArrays:
+    return clean(cloud)[0]
+
+
 def test_duplicates_and_outliers_go() -> None:
     points = sphere(1000)
     outliers = 3 * np.eye(3)
     colours = np.arange(3003 * 3).reshape(3003, 3).astype(np.uint8)
-    cloud = clean(PointArrays(np.concatenate([points, points, outliers, points]), None, colours))
+    cloud = cleaned(PointArrays(np.concatenate([points, points, outliers, points]), None, colours))
     assert np.array_equal(cloud.points, points)
     assert cloud.colours is not None
     assert np.array_equal(cloud.colours, colours[:1000])
@@ -49,14 +51,14 @@ def test_points_far_away_cost_the_cloud_nothing(distance: float, misses: int) ->
     """A depth camera reports what it misses in its own place."""
     points = sphere(5000)
     far = np.full((misses, 3), float(distance))
-    cloud = clean(PointArrays(np.concatenate([far, points])))
+    cloud = cleaned(PointArrays(np.concatenate([far, points])))
     assert np.array_equal(cloud.points, points)
 
 
 def test_a_part_that_is_scanned_sparsely_stays() -> None:
     dense, sparse = sphere(60_000), sphere(2000)
     points = np.concatenate([dense[dense[:, 2] > 0], sparse[sparse[:, 2] < 0], 3 * np.eye(3)])
-    kept = clean(PointArrays(points)).points
+    kept = cleaned(PointArrays(points)).points
     assert (kept[:, 2] < 0).sum() > 950  # of 1000; where they meet the others, some go
     assert np.linalg.norm(kept, axis=-1).max() < 1.001
 
@@ -66,14 +68,14 @@ def test_outliers_go_however_many_they_are() -> None:
     points = sphere(15_000)
     far = np.random.default_rng(0).uniform(-1.2, 1.2, (800, 3))
     far = far[np.abs(np.linalg.norm(far, axis=-1) - 1) > 0.2]
-    kept = clean(PointArrays(np.concatenate([points, far]))).points
+    kept = cleaned(PointArrays(np.concatenate([points, far]))).points
     assert (np.abs(np.linalg.norm(kept, axis=-1) - 1) < 1e-6).sum() == len(points)
     assert len(kept) - len(points) < len(far) / 50
 
 
 def test_a_clean_cloud_stays_as_it_is() -> None:
     points = sphere(500)
-    cloud = clean(PointArrays(points, points))
+    cloud = cleaned(PointArrays(points, points))
     assert np.array_equal(cloud.points, points)
     np.testing.assert_allclose(cloud.normals, points)
 
@@ -81,7 +83,7 @@ def test_a_clean_cloud_stays_as_it_is() -> None:
 def test_dense_clouds_are_thinned() -> None:
     """No more points than there are cells of a 400th of the diagonal in the surface."""
     points, normals = sampled(trimesh.creation.box((1, 1, 1)), 500_000)
-    cloud = clean(PointArrays(points, normals))
+    cloud = cleaned(PointArrays(points, normals))
     cells = 6 * (400 / 3**0.5 + 1) ** 2
     assert 0.7 * cells < len(cloud.points) < 1.3 * cells
 
@@ -91,31 +93,68 @@ def test_both_sides_of_a_thin_sheet_stay() -> None:
     sheet, up = grid(30) / 29, np.array([0, 0, 0.001])
     points = np.concatenate([sheet - up, sheet + up])
     normals = np.repeat([[0.0, 0, -1], [0, 0, 1]], 900, axis=0)
-    cloud = clean(PointArrays(points, normals))
+    cloud = cleaned(PointArrays(points, normals))
     assert np.array_equal(cloud.points, points)
     assert np.array_equal(cloud.normals, normals)
 
 
-def test_inward_normals_are_turned(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_denser_than_the_cells_asked_for() -> None:
+    points = sphere(400_000)
+    coarse, fine = (len(clean(PointArrays(points, points), cell)[0].points) for cell in (1.0, 1e-3))
+    assert coarse < 250_000
+    assert fine > 390_000
+
+
+def test_inward_normals_are_turned() -> None:
     points = sphere(500)
-    with caplog.at_level(logging.WARNING):
-        cloud = clean(PointArrays(points + 10, -5 * points))
+    cloud, notes = clean(PointArrays(points + 10, -5 * points))
     np.testing.assert_allclose(cloud.normals, points)
-    assert "the cloud's normals point inwards; turned around" in caplog.messages
+    assert notes == ("the cloud's normals point inwards; turned around",)
 
 
-def test_a_bowl_of_more_inner_than_outer_points_is_left_as_it_is(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_normals_that_point_both_ways_are_turned_one_by_one() -> None:
+    """As estimated ones do that were never oriented."""
+    points = sphere(500)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (500, 1))
+    cloud, notes = clean(PointArrays(points, signs * points))
+    np.testing.assert_allclose(cloud.normals, points)
+    assert notes == ("the cloud's normals point both ways; turned one by one",)
+
+
+def test_a_bowl_of_more_inner_than_outer_points_is_left_as_it_is() -> None:
     """By the volume that its points seem to enclose it would be inside out."""
     half = sphere(8000)
     half = half[half[:, 1] < 0]
     points = np.concatenate([half[::3], 0.8 * half])
     normals = np.concatenate([half[::3], -half])
-    cloud = clean(PointArrays(points, normals))
+    cloud, notes = clean(PointArrays(points, normals))
     assert ((cloud.points - cloud.points.mean(0)) * cloud.normals).sum() < 0
     assert (cloud.normals[np.linalg.norm(cloud.points, axis=-1) > 0.9, 1] < 0.1).all()
-    assert caplog.messages == []
+    assert notes == ()
+
+
+def relief() -> tuple[ndarray, ndarray]:
+    """Points of z = (sin 5x · cos 4y) / 10, and its normals up."""
+    x, y = 2 * grid(100).T[:2] / 99 - 1
+    slope_x, slope_y = np.cos(5 * x) * np.cos(4 * y) / 2, -np.sin(5 * x) * np.sin(4 * y) * 0.4
+    normals = np.stack([-slope_x, -slope_y, np.ones_like(x)], -1)
+    points = np.stack([x, y, np.sin(5 * x) * np.cos(4 * y) / 10], -1)
+    return points, normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+
+
+def test_normals_of_a_sheet_seen_from_both_sides_agree() -> None:
+    points, normals = relief()
+    cosine = (cleaned(PointArrays(points)).normals * normals).sum(-1)
+    assert np.abs(cosine).min() > 0.8
+    assert len(np.unique(np.sign(cosine))) == 1
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_normals_of_a_sheet_stay_on_their_side(side: int) -> None:
+    points, normals = relief()
+    cloud, notes = clean(PointArrays(points, side * normals))
+    np.testing.assert_allclose(cloud.normals, side * normals)
+    assert notes == ()
 
 
 @pytest.mark.parametrize(
@@ -132,7 +171,7 @@ def test_missing_normals_are_estimated_and_point_outwards(
 ) -> None:
     points, true_normals = sampled(solid, 3000)
     index = {tuple(point): row for row, point in enumerate(points.tolist())}
-    cloud = clean(PointArrays(points))
+    cloud = cleaned(PointArrays(points))
     assert cloud.normals is not None
     assert len(cloud.points) > 2900
     expected = true_normals[[index[tuple(point)] for point in cloud.points.tolist()]]
@@ -145,7 +184,7 @@ def test_missing_normals_are_estimated_and_point_outwards(
 def test_given_normals_get_unit_length() -> None:
     points = sphere(500)
     lengths = np.linspace(0.1, 10, 500)[:, None]
-    np.testing.assert_allclose(clean(PointArrays(points, lengths * points)).normals, points)
+    np.testing.assert_allclose(cleaned(PointArrays(points, lengths * points)).normals, points)
 
 
 def test_orientation_depends_on_no_given_sign() -> None:
@@ -237,28 +276,28 @@ def test_spacing_of_a_grid() -> None:
 @pytest.mark.parametrize("count", [2, 10, 49])
 def test_too_few_points(count: int) -> None:
     with pytest.raises(BadInputError, match=f"a mesh needs 50 points or more, here are {count}"):
-        clean(PointArrays(sphere(count)))
+        cleaned(PointArrays(sphere(count)))
 
 
 def test_too_few_points_but_for_duplicates() -> None:
     with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 30"):
-        clean(PointArrays(np.tile(sphere(30), (10, 1))))
+        cleaned(PointArrays(np.tile(sphere(30), (10, 1))))
 
 
 def test_no_points() -> None:
     with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 0"):
-        clean(PointArrays(np.empty((0, 3))))
+        cleaned(PointArrays(np.empty((0, 3))))
 
 
 @pytest.mark.parametrize("count", [50, 200])
 def test_identical_points(count: int) -> None:
     with pytest.raises(BadInputError, match="all points of the cloud are the same"):
-        clean(PointArrays(np.full((count, 3), 0.3)))
+        cleaned(PointArrays(np.full((count, 3), 0.3)))
 
 
 def test_collinear_points() -> None:
     with pytest.raises(BadInputError, match="lie on one line"):
-        clean(PointArrays(np.linspace(0, 1, 200)[:, None] * [1.0, 2, 3] + 5))
+        cleaned(PointArrays(np.linspace(0, 1, 200)[:, None] * [1.0, 2, 3] + 5))
 
 
 @pytest.mark.parametrize("with_normals", [False, True])
@@ -266,7 +305,7 @@ def test_coplanar_points(with_normals: bool) -> None:
     points = grid(20) @ np.array([[2.0, 1, -2], [2, -2, 1], [1, 2, 2]])
     normals = np.tile([1.0, 2, 2], (400, 1)) if with_normals else None
     with pytest.raises(BadInputError, match="lie in one plane"):
-        clean(PointArrays(points, normals))
+        cleaned(PointArrays(points, normals))
 
 
 def test_what_is_far_away_takes_no_memory() -> None:

@@ -271,7 +271,7 @@ def test_what_only_training_needs_is_named(
     ran = img2pc("train", tmp_path / "run", "--steps", "1")
     assert (ran.code, ran.out) == (3, "")
     package = module.split(".")[0]
-    told = f"img2pc: {package} is not installed: pip install 'img2pc[train]'"
+    told = f'img2pc: {package} is not installed: pip install "img2pc[train]"'
     assert ran.err.splitlines()[-1] == told
     assert list(tmp_path.iterdir()) == []
 

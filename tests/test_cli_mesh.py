@@ -114,6 +114,31 @@ def test_every_format_passes_the_check(img2pc: Run, suffix: str, cloud: Path) ->
     assert report["lowest_mm"] == pytest.approx(0, abs=1e-3)
 
 
+def test_beside_a_cloud_of_others_nothing_is_replaced_unasked(img2pc: Run, tmp_path: Path) -> None:
+    cloud, target = tmp_path / "scan.xyz", tmp_path / "scan.stl"
+    np.savetxt(cloud, np.concatenate([ball().points, ball().normals], 1))
+    target.write_text("of the scanner")
+    refused = img2pc("mesh", cloud)
+    assert refused.code == 3
+    assert refused.err == f"img2pc: {target} is there already; say -o {target} to replace it\n"
+    assert target.read_text() == "of the scanner"
+    assert img2pc("mesh", cloud, "-o", target).code == 0
+    judge(target)
+
+
+@pytest.mark.parametrize("options", [["-o", "missing/chair.stl"], ["--preview", "missing/a.png"]])
+def test_where_nothing_can_be_written_nothing_is_done(
+    img2pc: Run, options: list[str], cloud: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(*arguments: object) -> None:
+        raise Reached
+
+    monkeypatch.setattr(meshing, "solid_from_cloud", reach)
+    ran = img2pc("mesh", cloud, *options)
+    assert ran.code == 3
+    assert ran.err == f"img2pc: cannot write {options[1]}: No such file or directory\n"
+
+
 class Reached(Exception):
     """Ends a command where its work would begin."""
 

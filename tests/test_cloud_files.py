@@ -155,6 +155,52 @@ def test_other_columns_of_an_xyz_file_are_left_out(columns: str, tmp_path: Path)
     assert cloud.colours is None
 
 
+@pytest.mark.parametrize(
+    ("first", "columns"),
+    [
+        ("", "{i} {c} {n}"),
+        ("", "{n} {c}"),
+        ("//X Y Z R G B Nx Ny Nz\n", "{c} {n}"),
+        ("x;y;z;intensity;red;green;blue;nx;ny;nz\n", "7 {c} {n}"),
+        ("X,Y,Z,nx,ny,nz,label,R,G,B\n", "{n} 7 {c}"),
+        ("3\n", "{i} {c} {n}"),
+    ],
+)
+def test_normals_and_colours_of_an_xyz_file(first: str, columns: str, tmp_path: Path) -> None:
+    rows = [
+        "{} {} {} ".format(*point)
+        + columns.format(i=-0.5, c="{} {} {}".format(*colour), n="{} {} {}".format(*normal))
+        for point, colour, normal in zip(POINTS, COLOURS, NORMALS, strict=True)
+    ]
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", first + "\n".join(rows)))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == NORMALS
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == COLOURS
+
+
+def test_named_coordinates_may_stand_anywhere(tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", "id z y x\n9 0 0 0\n8 3 2 1\n"))
+    assert cloud.points.tolist() == POINTS[:2]
+
+
+@pytest.mark.parametrize("text", ["1,5 2,25 -3,75\n0,5 1 2\n", "1,5;2,25;-3,75\n0,5;1;2\n"])
+def test_decimal_commas_are_no_separators(text: str, tmp_path: Path) -> None:
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", text))
+    assert cloud.points.tolist() == [[1.5, 2.25, -3.75], [0.5, 1, 2]]
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", "1,5,2\n3, 4, 5\n"))
+    assert cloud.points.tolist() == [[1, 5, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "pts"])
+def test_scans_may_follow_each_other_with_their_numbers(suffix: str, tmp_path: Path) -> None:
+    text = "2\n0 0 0\n1 2 3\n1\n-0.5 0.25 4\n"
+    assert read_cloud(saved(tmp_path / f"cloud.{suffix}", text)).points.tolist() == POINTS
+    with pytest.raises(BadInputError, match="3 points announced, 2 there"):
+        read_cloud(saved(tmp_path / f"cloud.{suffix}", text.rpartition("-")[0]))
+
+
 @pytest.mark.parametrize("mark", ["#", "//"])
 def test_comments_in_an_xyz_file_are_skipped(mark: str, tmp_path: Path) -> None:
     path = saved(tmp_path / "cloud.xyz", f"{mark} x y z nx ny nz\n0 0 0 0 0 1\n1 2 3 1 0 0\n")

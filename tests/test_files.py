@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from img2pc.files import exists, is_file, is_folder, is_same_file, written_atomically
+from img2pc.errors import BadInputError
+from img2pc.files import (
+    check_writable,
+    exists,
+    is_file,
+    is_folder,
+    is_same_file,
+    written_atomically,
+)
 
 
 def test_what_cannot_be_looked_at_is_not_there(tmp_path: Path) -> None:
@@ -36,6 +45,23 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         assert link.is_symlink()
         assert there.read_text() == content
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "link", "there"]
+
+
+def test_what_is_written_through_a_link_ends_as_the_link(tmp_path: Path) -> None:
+    link = tmp_path / "chair.stl"
+    link.symlink_to(tmp_path / "4f2a.obj")
+    with written_atomically(link) as temporary:
+        assert temporary.suffix == ".stl"
+        temporary.write_text("solid")
+    assert (tmp_path / "4f2a.obj").read_text() == "solid"
+
+
+def test_what_cannot_be_written_is_said_beforehand(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new")
+    for path in (tmp_path / "missing" / "new", tmp_path):
+        with pytest.raises(BadInputError, match=f"cannot write {re.escape(str(path))}: "):
+            check_writable(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_modes_is_written_on(

@@ -47,11 +47,8 @@ def iou(alpha: ndarray, mask: ndarray) -> float:
 
 
 def cut(rgba: ndarray) -> ndarray:
-    """The picture cut out by its own alpha or its border."""
-    found = find_foreground(
-        rgba, "alpha" if rgba[..., 3].min() < 250 < rgba[..., 3].max() else "border"
-    )
-    return found.rgba
+    """The picture cut out by its border."""
+    return find_foreground(rgba, "border").rgba
 
 
 def cut_out_disc(radius: float = 60) -> ndarray:
@@ -132,13 +129,36 @@ def test_an_object_that_touches_the_border_is_cut_out() -> None:
     assert iou(found[..., 3], mask) > 0.9
 
 
+def test_small_parts_go_at_the_border_and_stay_within() -> None:
+    kept, gone = np.zeros((2, 200, 200), dtype=bool)
+    kept[60:140, 60:140] = True  # 6400 pixels, of which a fifth is 1280
+    kept[150:, 80:120] = True  # 2000 at the border
+    kept[20:32, 160:172] = True  # 144 within
+    gone[:12, :12] = True  # 144 at the border
+    gone[20:22, 40:44] = True  # 8, a speck anywhere
+    found = cut(opaque(painted(230, (kept | gone, (200, 60, 40)))))
+    assert np.array_equal(found[..., 3] > 127, kept)
+
+
+def test_pinholes_of_a_guess_are_filled_and_holes_stay() -> None:
+    found = np.zeros((100, 100), dtype=bool)
+    found[20:80, 20:80] = True
+    found[40:44, 40:44] = False  # 16 pixels; a 200th of 3559 is 17.8
+    found[60:65, 60:65] = False  # 25
+    found[5:15, 85:95] = True  # 100, less than a quarter of the rest
+    expected = np.zeros_like(found)
+    expected[20:80, 20:80] = True
+    expected[60:65, 60:65] = False
+    assert np.array_equal(foreground._main_parts(found) > 127, expected)
+
+
 @pytest.mark.filterwarnings("error")  # nothing but one line on stderr
 @pytest.mark.parametrize("alpha", [0, 100, 255])
 def test_a_picture_of_nothing_is_refused(alpha: int) -> None:
     blank = np.full((50, 50, 4), 200, dtype=np.uint8)
     blank[..., 3] = alpha
     with pytest.raises(BadInputError, match="no object"):
-        cut(blank)
+        find_foreground(blank)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 2)])
@@ -388,7 +408,8 @@ def test_the_model_is_found_where_rembg_keeps_it(
     base = pytest.importorskip("rembg.sessions.dis_general_use", reason="no img2pc[rembg]")
     for variable in ("U2NET_HOME", "REMBG_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("HOME", "USERPROFILE"):  # of Windows
+        monkeypatch.setenv(variable, str(tmp_path))
     for variable in (None, "XDG_DATA_HOME", "REMBG_HOME", "U2NET_HOME"):
         if variable is not None:
             monkeypatch.setenv(variable, str(tmp_path / variable))
@@ -453,7 +474,7 @@ def test_rembg_that_is_not_installed_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "rembg", None)
     monkeypatch.setattr(foreground.importlib.util, "find_spec", lambda name: None)
     rgba = before_a_texture()
-    with pytest.raises(BadInputError, match=r"pip install 'img2pc\[rembg\]'"):
+    with pytest.raises(BadInputError, match=r'pip install "img2pc\[rembg\]"'):
         find_foreground(rgba, "rembg")
     found = find_foreground(rgba)
     assert (found.method, len(found.warnings)) == ("grabcut", 1)

@@ -342,7 +342,7 @@ def test_heic_without_the_extra_says_what_to_install(
     images._heic_registered.cache_clear()
     (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(12))
     try:
-        with pytest.raises(BadInputError, match=r"pip install 'img2pc\[heic\]'"):
+        with pytest.raises(BadInputError, match=r'pip install "img2pc\[heic\]"'):
             read_image(tmp_path / "photo.heic")
     finally:
         images._heic_registered.cache_clear()

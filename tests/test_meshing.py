@@ -356,12 +356,12 @@ def cup(wall: float) -> Manifold:
     return outer - Manifold.cylinder(60, 20 - wall, 25 - wall, 64).translate((0, 0, wall))
 
 
-def test_what_a_plate_closes_off_is_filled_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_plate_closes_off_is_filled_and_said() -> None:
     upturned = TriangleMesh(*meshing._arrays(cup(4.0).rotate((180, 0, 0))))
     cloud = PointArrays(*sample_surface(upturned, 20_000))
     solid = solid_from_cloud(cloud, MeshSettings(base_mm=3.0, up="z"))
     assert (solid.report.problems, solid.report.voids) == ((), 0)
-    assert "the plate closes a hollow off, which is filled" in caplog.messages
+    assert "the plate closes a hollow off, which is filled" in solid.warnings
 
 
 def test_the_foot_makes_no_hole_in_a_floor() -> None:
@@ -436,6 +436,23 @@ def test_a_budget_is_met_without_open3d(
     assert 100 < len(solid.mesh.faces) <= 500
     assert solid.report.printable
     assert max(solid.report.size_mm) == pytest.approx(100, rel=1e-6)
+
+
+def test_a_budget_is_met_where_decimation_opens_the_surface(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meshing, "decimate", open_surface)
+    solid = solid_from_cloud(tower, MeshSettings(faces=500))
+    assert solid.method.startswith("Poisson")
+    assert 100 < len(solid.mesh.faces) <= 500
+
+
+def test_what_was_found_about_the_normals_is_said() -> None:
+    """Where a folder's meshes are made, in processes of their own, nothing is logged."""
+    inwards = replace(ball(), normals=-ball().points)
+    assert solid_from_cloud(inwards).warnings == (
+        "the cloud's normals point inwards; turned around",
+    )
 
 
 def test_more_tolerance_gives_fewer_faces(tower: PointArrays) -> None:
@@ -516,8 +533,9 @@ def test_a_voxel_grid_where_poisson_fails(
 ) -> None:
     monkeypatch.setattr(meshing, "poisson_surface", poisson)
     solid = solid_from_cloud(clouds[name].arrays(), MeshSettings(foot=False))
-    assert solid.method == "voxel grid"
+    assert solid.method == "a coarse voxel grid"
     assert solid.report.printable
+    assert any(said.startswith("made by a coarse voxel grid") for said in solid.warnings)
     assert between(solid.mesh, {**SHAPES, "chair": chair}[name]) < 0.01
 
 
@@ -543,7 +561,7 @@ def test_the_best_effort_is_the_last_solid(
     with pytest.raises(NotPrintableError, match="it looks odd"):
         solid_from_cloud(tower)
     solid = solid_from_cloud(tower, MeshSettings(best_effort=True))
-    assert solid.method == "voxel grid"
+    assert solid.method == "a coarse voxel grid"
     assert not solid.report.printable
     assert solid.report.bodies == 1
 
@@ -562,14 +580,31 @@ def test_the_best_effort_may_have_more_faces_than_asked_for(
     assert solid.report.triangles > 4
 
 
-def test_a_depth_that_was_asked_for_and_failed_is_said(
-    tower: PointArrays, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_depth_that_was_asked_for_and_failed_is_said_with_the_reason(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meshing, "poisson_surface", refusing)
-    solid_from_cloud(tower)
-    assert "depth" not in caplog.text
-    solid_from_cloud(tower, MeshSettings(depth=6))
-    assert "made otherwise than at depth 6" in caplog.text
+    def refusing_narrow(*arguments: float) -> Surface:
+        if arguments[-1] == meshing._SCALE:
+            raise NativeCodeError("too narrow")
+        return open3d_process.poisson_surface(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(meshing, "poisson_surface", refusing_narrow)
+    said = "made by Poisson at depth 6 in a wide cube instead of Poisson at depth 6: too narrow"
+    assert said in solid_from_cloud(tower, MeshSettings(depth=6)).warnings
+    assert solid_from_cloud(tower).warnings == ()
+
+
+def test_the_finest_solid_is_taken_of_those_that_lose_alike() -> None:
+    """Of two balls each keeps one, however it is made."""
+    one = ball()
+    assert one.normals is not None
+    two = PointArrays(
+        np.concatenate([one.points, one.points + [2, 0, 0]]), np.tile(one.normals, (2, 1))
+    )
+    solid = solid_from_cloud(two, MeshSettings(bridge=False))
+    assert solid.dropped_share == pytest.approx(0.5, abs=0.02)
+    assert solid.method.startswith("Poisson at depth")
+    assert not solid.method.endswith("cube")
 
 
 def test_a_file_of_no_known_kind_is_refused_at_once(tmp_path: Path) -> None:

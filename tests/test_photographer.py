@@ -108,3 +108,11 @@ def test_with_nothing_to_fit_the_camera_is_as_usual() -> None:
     found = find_photographer(np.zeros((0, 3)), square(0, 32))
     assert elevation_of(found) == pytest.approx(20)
     assert 0.5 / np.linalg.norm(found.centre) == pytest.approx(np.sin(np.radians(45 / 2)))
+
+
+def test_what_a_silhouette_does_not_tell_is_as_usual() -> None:
+    """Of one point in the middle every camera draws one pixel."""
+    found = find_photographer(np.zeros((1, 3)), square(0, 32))
+    assert elevation_of(found) == pytest.approx(20, abs=1)
+    field_of_view = 2 * np.degrees(np.arcsin(0.5 / np.linalg.norm(found.centre)))
+    assert field_of_view == pytest.approx(45, rel=0.02)

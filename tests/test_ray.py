@@ -141,7 +141,7 @@ def test_without_ray_it_is_said_how_to_install_it(
     photos: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(BadInputError, match=r"pip install 'img2pc\[ray\]'"):
+    with pytest.raises(BadInputError, match=r'pip install "img2pc\[ray\]"'):
         run_on_ray([Job(photos / "a.png", None)], SETTINGS, tiny_weights)
 
 

@@ -44,6 +44,12 @@ def test_installing_and_reconstructing_are_shown() -> None:
     assert any(command[:1] == ["reconstruct"] for command in commands())
 
 
+def test_the_pytorch_to_install_first_is_one_that_pip_keeps() -> None:
+    bounds = re.search(r'"torch>=[0-9.]+,(<[0-9.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert bounds is not None
+    assert f'pip install "torch{bounds[1]}" --index-url' in README.read_text(encoding="utf-8")
+
+
 def test_every_command_parses() -> None:
     """Arguments, options and their values are accepted; nothing is run."""
     group = typer.main.get_command(app)

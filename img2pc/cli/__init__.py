@@ -58,7 +58,7 @@ def main() -> None:
         missing = (getattr(error, "name", None) or "").split(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing in _OF_TRAINING:
             print(
-                f"img2pc: {missing} is not installed: pip install 'img2pc[train]'", file=sys.stderr
+                f'img2pc: {missing} is not installed: pip install "img2pc[train]"', file=sys.stderr
             )
             sys.exit(BadInputError.exit_code)
         print(

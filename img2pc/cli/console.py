@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 def set_up_logging(verbose: bool, quiet: bool = False) -> None:
     level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_Stderr()])
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is at the time, which while a bar moves is what makes room for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
 
 
 class ProgressBar:

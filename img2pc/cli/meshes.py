@@ -24,6 +24,7 @@ from img2pc.cli.options import (
     positive_length_mm,
 )
 from img2pc.errors import BadInputError, NotPrintableError
+from img2pc.files import check_writable, exists
 
 if TYPE_CHECKING:
     from img2pc.cloud_files import PointArrays
@@ -51,8 +52,12 @@ def mesh(
         typer.Option("-o", "--output", help=".stl .obj .ply .glb .3mf; default: beside the cloud."),
     ] = None,
     stl: Annotated[bool, typer.Option("--stl", help="Beside the cloud (the default).")] = False,
-    obj: Annotated[bool, typer.Option("--obj", help="Beside the cloud, if that is none.")] = False,
-    ply: Annotated[bool, typer.Option("--ply", help="Beside the cloud, if that is none.")] = False,
+    obj: Annotated[
+        bool, typer.Option("--obj", help="Beside the cloud, unless that is one.")
+    ] = False,
+    ply: Annotated[
+        bool, typer.Option("--ply", help="Beside the cloud, unless that is one.")
+    ] = False,
     glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
     three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
     size: Annotated[
@@ -107,6 +112,7 @@ def mesh(
     in millimetres with +Z up, PLY and GLB in metres with +Y up.
     """
     from img2pc.cloud_files import read_cloud
+    from img2pc.folders import is_our_cloud
     from img2pc.meshing import MeshSettings
 
     set_up_logging(verbose, quiet)
@@ -121,8 +127,13 @@ def mesh(
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
+    # As of `reconstruct`: what lies beside a cloud of ours is ours.
+    if output is None and exists(target) and not is_our_cloud(cloud):
+        raise BadInputError(f"{target} is there already; say -o {target} to replace it")
     if preview is not None and preview.suffix.lower() != ".png":
         raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")
+    if preview is not None:
+        check_writable(preview)
     settings = MeshSettings(
         size_mm=size,
         height_mm=height,

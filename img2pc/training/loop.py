@@ -121,9 +121,10 @@ def train(
     """Train and return the weights' path.
 
     The run folder receives `checkpoint.pt` (to resume from), `weights.safetensors` (the averaged
-    weights so far) and `log.csv`. A run that finds a checkpoint goes on from it; one that finds
-    weights and log alone (a tenth of its size) from those, with new optimisers. SIGINT and SIGTERM
-    end the run after the step at hand, with both files written.
+    weights so far) and `log.csv` (whose `loss` is all that is minimised). A run that finds a
+    checkpoint goes on from it; one that finds weights and log alone (a tenth of its size) from
+    those, with new optimisers. SIGINT and SIGTERM end the run after the step at hand, with both
+    files written.
 
     Source: Lin et al. 2018, sec. 4.1.
 
@@ -242,7 +243,7 @@ def train(
                 # Of some: masks of large batches take longer than their step on a GPU.
                 some = slice(16)
                 iou = mask_iou(predicted.at(some), true.at(some)).mean().item()
-                values = [losses.total.item(), losses.mask.item(), losses.coordinates.item(), iou]
+                values = [total.item(), losses.mask.item(), losses.coordinates.item(), iou]
                 row = [step, round(seconds, 1), samples]
                 with write_errors(log_path), log_path.open("a", newline="") as log:
                     texts = *(f"{value:.5f}" for value in values), f"{rate:.1f}"
@@ -347,7 +348,8 @@ def _optimisers(
         id(head.weight)
         for head in (generator.mask_head, generator.depth_head, generator.shift_head)
     }
-    attended = [layer.query_key_value.weight for layer in generator.attention]
+    named = generator.named_parameters()
+    attended = [p for name, p in named if name.endswith("query_key_value.weight")]
     apart = ends | set(map(id, attended))
     hidden = [p for p in generator.parameters() if p.ndim >= 2 and id(p) not in apart]
     others = [p for p in generator.parameters() if p.ndim < 2 or id(p) in ends]
