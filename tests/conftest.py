@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,6 +29,7 @@ beartype.beartype = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower
 
 # ruff: noqa: E402
 from img2pc.checkpoints import WeightsInfo, save_weights
+from img2pc.cli import main
 from img2pc.data import dataset
 from img2pc.data.dataset import DataSettings, write_shards
 from img2pc.data.pictures import photograph
@@ -35,6 +39,51 @@ from img2pc.data.solids import box
 from img2pc.generator import SIZES, StructureGenerator
 
 ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-c", "from img2pc.cli import main; main()"]
+# The same in a process that Ctrl-C reaches: a shell's background jobs ignore it.
+INTERRUPTIBLE = [
+    *(sys.executable, "-c"),
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from img2pc.cli import main; main()",
+]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+class Ran:
+    """What a command left: exit code, standard output and standard error."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def img2pc(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Runs a command line in this process."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["img2pc", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def img2pc_process(*arguments: object) -> Ran:
+    """Runs a command line in a process of its own."""
+    ran = subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def assert_one_line(err: str) -> None:
+    assert err.startswith("img2pc: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,54 +26,7 @@ from img2pc.data.shapes import Shape
 from img2pc.generator import SIZES
 from img2pc.training import loop
 
-from .conftest import ROOT
-
-# The command line in a process of its own that Ctrl-C reaches: a shell's background jobs ignore it.
-INTERRUPTIBLE = [
-    *(sys.executable, "-c"),
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from img2pc.cli import main; main()",
-]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-class Ran:
-    """What a command left: exit code, standard output and standard error."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def img2pc(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command line in this process."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["img2pc", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-def img2pc_process(*arguments: object) -> Ran:
-    """Runs a command line in a process of its own."""
-    ran = subprocess.run(
-        [sys.executable, "-c", "from img2pc.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
-
-
-def assert_one_line(err: str) -> None:
-    assert err.startswith("img2pc: ")
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
-
+from .conftest import ENVIRONMENT, INTERRUPTIBLE, assert_one_line, img2pc_process
 
 # --- reconstruct ----------------------------------------------------------------------------------
 
@@ -165,19 +118,6 @@ def test_bad_pictures(img2pc, kind: str, tiny_weights: Path, tmp_path: Path) -> 
     if kind != "nothing on it":
         assert str(picture) in ran.err
     assert set(tmp_path.iterdir()) == before
-
-
-def test_missing_and_broken_weights(img2pc, chair_picture: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.safetensors").write_bytes(b"broken")
-    for name in ("missing", "broken"):
-        weights = tmp_path / f"{name}.safetensors"
-        ran = img2pc(
-            "reconstruct", chair_picture, "-o", tmp_path / "cloud.ply", "--weights", weights
-        )
-        assert ran.code == 4
-        assert_one_line(ran.err)
-        assert str(weights) in ran.err
-    assert not (tmp_path / "cloud.ply").exists()
 
 
 def test_targets_that_cannot_be_written(
@@ -362,13 +302,6 @@ def test_unexpected_errors_are_one_line_too(
     assert_one_line(ran.err)
     assert "ZeroDivisionError: out of the blue" in ran.err
     assert "--debug" in ran.err
-
-
-@pytest.mark.parametrize("command", ["", "reconstruct", "evaluate", "data", "pack", "train"])
-def test_help(img2pc, command: str) -> None:
-    ran = img2pc(*command.split(), "--help")
-    assert ran.code == 0
-    assert f"Usage: img2pc {command}" in ran.out
 
 
 # --- evaluate, data, train -------------------------------------------------------------

@@ -27,12 +27,9 @@ from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
 
-from . import test_cli
-from .conftest import ROOT
+from .conftest import ENVIRONMENT, INTERRUPTIBLE, ROOT, Ran
 from .in_a_process import mesh_or_worse, size_to_file
-from .test_cli import ENVIRONMENT, INTERRUPTIBLE, Ran
 
-img2pc = test_cli.img2pc  # the fixture
 Run = Callable[..., Ran]
 
 

@@ -21,17 +21,15 @@ from numpy import ndarray
 from img2pc import meshing
 from img2pc.cloud_files import PointArrays
 from img2pc.data.shapes import Shape
-from img2pc.mesh_files import read_mesh
 from img2pc.pointclouds import PointCloud, write_ply
 from img2pc.reconstruction import Reconstructor
 
-from . import test_cli, test_meshing
-from .test_cli import ENVIRONMENT, Ran, assert_one_line, img2pc_process
+from . import test_meshing
+from .conftest import COMMAND, ENVIRONMENT, Ran, assert_one_line, img2pc_process
 from .test_meshing import ball, judge, seen
 
 SUFFIXES = [".stl", ".obj", ".ply", ".glb", ".3mf"]
 
-img2pc = test_cli.img2pc  # the fixture
 sparing = test_meshing.sparing  # the fixture, for every test here
 Run = Callable[..., Ran]
 
@@ -366,7 +364,7 @@ def test_walls_of_what_has_no_inside_are_not_measured(img2pc: Run, tmp_path: Pat
 def test_a_killed_command_leaves_nothing_behind(tmp_path: Path) -> None:
     """While it waits for a cloud on stdin, with a temporary folder to put it into."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from img2pc.cli import main; main()", "mesh", "-", "-o", "x.stl"],
+        [*COMMAND, "mesh", "-", "-o", "x.stl"],
         stdin=subprocess.PIPE,
         cwd=tmp_path,
         env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
@@ -617,21 +615,3 @@ def test_wrong_usage(
     assert "Usage: img2pc" in ran.err
     assert [path.name for path in here.iterdir()] == ["cloud.ply"]
     assert (here / "cloud.ply").read_bytes() == before
-
-
-def test_what_is_written_is_what_check_reads(img2pc: Run, cloud: Path) -> None:
-    """The same solid in every format: millimetres and +Z up once read."""
-    bounds = []
-    for suffix in SUFFIXES:
-        target = cloud.with_name(f"solid{suffix}")
-        assert img2pc("mesh", cloud, "-o", target, "--tolerance", "0.5").code == 0
-        vertices = read_mesh(target).vertices
-        bounds.append(np.concatenate([vertices.min(0), vertices.max(0)]))
-    assert np.ptp(bounds, axis=0) == pytest.approx(np.zeros(6), abs=1e-4)
-
-
-@pytest.mark.parametrize("command", ["mesh", "check"])
-def test_help(img2pc: Run, command: str) -> None:
-    ran = img2pc(command, "--help")
-    assert ran.code == 0
-    assert f"Usage: img2pc {command}" in ran.out

@@ -20,6 +20,8 @@ from img2pc import foreground
 from img2pc.errors import BadInputError
 from img2pc.foreground import Background, find_foreground, rembg_model
 
+from .conftest import COMMAND
+
 ROOT = Path(__file__).parent.parent
 
 # --- Pictures with a known object -----------------------------------------------------------------
@@ -382,7 +384,7 @@ def test_the_command_compiles_nothing_to_run_it(
     del environment["NUMBA_DISABLE_JIT"]
     arguments = ["reconstruct", picture, "-o", tmp_path / "disc.ply", "--weights", tiny_weights]
     ran = subprocess.run(
-        [sys.executable, "-c", "from img2pc.cli import main; main()", *arguments, "-v"],
+        [*COMMAND, *arguments, "-v"],
         capture_output=True,
         text=True,
         env=environment,

@@ -599,7 +599,8 @@ def test_the_finest_solid_is_taken_of_those_that_lose_alike() -> None:
     one = ball()
     assert one.normals is not None
     two = PointArrays(
-        np.concatenate([one.points, one.points + [2, 0, 0]]), np.tile(one.normals, (2, 1))
+        np.concatenate([one.points, one.points + np.array([2.0, 0, 0])]),
+        np.tile(one.normals, (2, 1)),
     )
     solid = solid_from_cloud(two, MeshSettings(bridge=False))
     assert solid.dropped_share == pytest.approx(0.5, abs=0.02)

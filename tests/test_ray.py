@@ -17,12 +17,10 @@ from img2pc.folders import Job
 from img2pc.ray_batch import run_on_ray
 from img2pc.reconstruction import Reconstructor
 
-from . import test_cli
-from .test_cli import Ran, assert_one_line
+from .conftest import Ran, assert_one_line
 
 # Not by importing it, which takes seconds in each process that collects tests.
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs img2pc[ray]")
-img2pc = test_cli.img2pc  # the fixture
 SETTINGS = BatchSettings(points=300, batch_size=1)
 
 

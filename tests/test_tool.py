@@ -31,16 +31,10 @@ from img2pc.mesh_files import read_mesh
 from img2pc.pointclouds import PointCloud, encode_ply
 from img2pc.reconstruction import Reconstructor
 
-from . import test_cli
-from .conftest import ROOT
+from .conftest import COMMAND, ENVIRONMENT, ROOT, Ran, assert_one_line, img2pc_process
 from .in_a_process import mesh_or_worse
-from .test_cli import Ran, assert_one_line, img2pc_process
 
-img2pc = test_cli.img2pc  # the fixture
 Run = Callable[..., Ran]
-
-COMMAND = [sys.executable, "-c", "from img2pc.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def vertex_count(cloud: Path) -> int:
@@ -487,7 +481,7 @@ COMMANDS = sorted(typer.main.get_command(app).commands)
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_in_short(img2pc: Run, command: str) -> None:
     short, long = (img2pc(*command.split(), flag) for flag in ("-h", "--help"))
-    assert (short.code, short.err) == (0, "")
+    assert (short.code, short.err) == (long.code, long.err) == (0, "")
     assert short.out == long.out
     assert f"Usage: img2pc {command}" in short.out
 
