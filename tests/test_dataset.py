@@ -32,7 +32,7 @@ from img2pc.data.dataset import (
     turned_points,
     write_shards,
 )
-from img2pc.data.mesh_folder import MeshFile, _read_mesh, list_meshes, load_mesh
+from img2pc.data.mesh_folder import MATERIALS, MeshFile, _read_mesh, list_meshes, load_mesh
 from img2pc.data.ray_caster import RayCaster, cast_depth, cast_views
 from img2pc.data.shapes import Shape
 from img2pc.data.solids import Solid
@@ -393,6 +393,24 @@ def meshes(tmp_path: Path) -> Path:
         trimesh.creation.box((2.0, 1.0, 1.0)).export(path)
     (tmp_path / "table" / "notes.txt").write_text("not a mesh")
     return tmp_path
+
+
+def test_meshes_are_stretched_and_what_is_round_mostly_stays_so(tmp_path: Path) -> None:
+    upright = trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0])
+    drum = trimesh.creation.cylinder(0.5, 1.0, sections=32).apply_transform(upright)
+    drum.export(tmp_path / "drum.stl")
+    settings = replace(SHARD_SETTINGS, mesh_folder=str(tmp_path), mesh_split=None, mesh_share=1.0)
+    round_ones, kept, materials = [], [], set()
+    for seed in range(300):
+        shape = dataset._draw_shape(settings, 0, np.random.default_rng(seed))
+        x, y, z = shape.vertices[np.abs(shape.vertices[:, ::2]).max(1) > 1e-3].T
+        radius = np.hypot(x, z)
+        round_ones.append(np.ptp(radius) < 1e-3)
+        kept.append(round_ones[-1] and np.ptp(y) == pytest.approx(2 * radius[0], abs=1e-3))
+        materials.update(shape.materials)
+    assert np.mean(round_ones) == pytest.approx(0.75, abs=0.08)
+    assert np.mean(kept) == pytest.approx(0.25, abs=0.08)
+    assert materials == set(MATERIALS)
 
 
 @pytest.mark.parametrize("missing", ["folder", "split"])

@@ -203,6 +203,13 @@ def test_corner_normals_are_flat_on_boxes_and_smooth_around_cylinders() -> None:
     assert (normals[on_side] * radial).sum(-1).min() > 0.99
 
 
+def test_corner_normals_of_some_faces_are_those_of_all() -> None:
+    solid = lathe([(0.5, 0.0), (0.4, 0.5), (0.5, 1.0)], sections=20)
+    wanted = np.array([3, 4, 20, 41])
+    some = corner_normals(solid.vertices, solid.faces, wanted)
+    assert np.array_equal(some, corner_normals(solid.vertices, solid.faces)[wanted])
+
+
 def test_the_sides_of_a_hexagon_stay_flat_up_its_rings() -> None:
     """Where two sides meet, neither is more than half of the angle from the mean of both."""
     prism = lathe([(0.5, 0.0), (0.5, 0.5), (0.5, 1.0)], sections=6)

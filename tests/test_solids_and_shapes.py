@@ -8,6 +8,7 @@ import trimesh
 from scipy.sparse.csgraph import connected_components
 
 from img2pc.data.families import FAMILIES
+from img2pc.data.families.maker import Maker
 from img2pc.data.shapes import Part, Shape, assemble, corner_normals, normalised
 from img2pc.data.solids import (
     Solid,
@@ -227,6 +228,18 @@ def test_parts_of_families_hang_together(family: str) -> None:
         touching = (low[:, None] <= high[None] + gap).all(-1)
         touching &= touching.T
         assert connected_components(touching)[0] == 1, seed
+
+
+def test_a_family_s_round_things_mostly_stay_round() -> None:
+    ratios = []
+    for seed in range(300):
+        maker = Maker(np.random.default_rng(seed))
+        maker.add("body", cylinder(0.5, 1.0))
+        (part,) = maker.finished()
+        wide, _, deep = np.ptp(part.solid.vertices, axis=0)
+        ratios.append(wide / deep)
+    assert (np.abs(np.log(ratios)) < 1e-9).mean() == pytest.approx(0.7, abs=0.08)
+    assert np.std(np.log(ratios)) > 0.03
 
 
 def test_the_hub_of_a_large_fan_takes_no_pairs_of_faces() -> None:

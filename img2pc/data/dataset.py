@@ -33,7 +33,7 @@ from img2pc.cameras import (
     views_after_quarter_turns,
 )
 from img2pc.data.families import FAMILIES
-from img2pc.data.mesh_folder import MeshFile, list_meshes, load_mesh
+from img2pc.data.mesh_folder import MATERIALS, MeshFile, list_meshes, load_mesh
 from img2pc.data.pictures import photograph
 from img2pc.data.ray_caster import RayCaster, cast_depth
 from img2pc.data.shapes import Shape, assemble, normalised
@@ -206,7 +206,14 @@ def _draw_shape(
         meshes = _meshes(settings.mesh_folder, settings.mesh_split)
         shape = _readable_mesh(meshes, rng, unusable)
         stretch = np.exp(rng.normal(0, settings.stretch, 3))
-        shape = replace(shape, vertices=normalised(shape.vertices * stretch))
+        # As of the families, what is round often stays so; and some meshes are as they are.
+        kept = rng.random()
+        stretch[2] = stretch[0] if kept < 0.75 else stretch[2]
+        stretch = np.ones(3) if kept < 0.25 else stretch
+        numbers = rng.integers(len(MATERIALS), size=len(shape.materials))
+        materials = tuple(MATERIALS[number] for number in numbers)
+        vertices = normalised(shape.vertices * stretch)
+        shape = replace(shape, vertices=vertices, materials=materials)
     else:
         names = settings.families or tuple(FAMILIES)
         weights = np.array([FAMILIES[name][1] for name in names], dtype=float)

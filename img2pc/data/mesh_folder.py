@@ -24,7 +24,8 @@ from img2pc.mesh_files import joined, read_pieces
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 # Larger files are read each time: every worker would hold gigabytes of a folder of scans.
 _KEPT_BYTES = 500_000
-_MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
+# Of the pieces of a mesh, whose file does not say.
+MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
 
 
 class MeshFile(NamedTuple):
@@ -173,7 +174,7 @@ def _read_mesh(mesh: MeshFile) -> Shape:
     # Files split vertices at seams; joined again, curved surfaces can be shaded smoothly.
     vertices, index = np.unique(normalised(vertices).round(7), axis=0, return_inverse=True)
     slots = [np.full(len(piece.faces), i) for i, piece in enumerate(pieces)]
-    materials = tuple(_MATERIALS[i % len(_MATERIALS)] for i in range(len(slots)))
+    materials = tuple(MATERIALS[i % len(MATERIALS)] for i in range(len(slots)))
     return Shape(
         mesh.category,
         normalised(vertices),

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from img2pc.cameras import PerspectiveCamera
 from img2pc.data.ray_caster import Hits, RayCaster
-from img2pc.data.shapes import Material, Shape
+from img2pc.data.shapes import Material, Shape, corner_normals
 from img2pc.data.solids import rotation
 from img2pc.images import crop_to_foreground
 
@@ -204,7 +204,11 @@ def _normals(
 ) -> Float32[ndarray, "3 hit"]:
     """Unit normals on the side seen, interpolated between the corners of the faces."""
     u, v = barycentric
-    first, second, third = (shape.corner_normals[:, i].T.take(face, axis=1) for i in range(3))
+    is_seen = np.zeros(len(shape.faces), bool)
+    is_seen[face] = True
+    normals = corner_normals(shape.vertices, shape.faces, np.flatnonzero(is_seen))
+    place = (np.cumsum(is_seen) - 1).take(face)
+    first, second, third = normals.astype(np.float32).transpose(1, 2, 0).take(place, axis=2)
     # By faces: at silhouettes interpolated normals look away though the face does not.
     normal = _unit(first * (1 - u - v) + second * u + third * v)
     normal *= -np.sign(_dot(first + second + third, view))
@@ -343,8 +347,12 @@ def _draw_colour(material: Material, rng: Random) -> Float[ndarray, "3"]:
             hue, saturation, value = rng.uniform(0.03, 0.12), rng.uniform(0.2, 0.8), value * 0.9
         elif material == "metal":
             saturation *= 0.25
-        elif material in ("rubber", "leather"):
+        elif material == "leather":
             value *= 0.5
+        elif material == "rubber":  # tyres
+            saturation, value = saturation * 0.4, value * 0.3
+        elif material == "glass" and rng.random() < 0.6:  # windows and screens, the dark within
+            saturation, value = saturation * 0.4, value * 0.25
         elif material in ("ceramic", "paper", "glass"):
             saturation, value = saturation * 0.4, 0.5 + value / 2
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value)) ** 2.2

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from img2pc.data.solids import Solid
@@ -47,11 +46,6 @@ class Shape:
     materials: tuple[Material, ...]
     face_colour: Float[ndarray, "face 3"] | None = None
 
-    @cached_property
-    def corner_normals(self) -> Float32[ndarray, "face 3 3"]:
-        """A normal for each corner of each face, smooth across edges, sharp across creases."""
-        return corner_normals(self.vertices, self.faces).astype(np.float32)
-
 
 def assemble(category: str, parts: Sequence[Part]) -> Shape:
     """The parts as one Shape, moved and scaled into the object frame."""
@@ -79,10 +73,19 @@ def normalised(vertices: Float[ndarray, "vertex 3"]) -> Float[ndarray, "vertex 3
 
 
 def corner_normals(
-    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
-) -> Float[ndarray, "face 3 3"]:
-    """Unit normals at the corners of faces: the mean over those faces around a vertex whose own
-    normals differ by less than CREASE_DEGREES from the face's."""
+    vertices: Float[ndarray, "vertex 3"],
+    faces: Int[ndarray, "face 3"],
+    wanted: Int[ndarray, "wanted"] | None = None,
+) -> Float[ndarray, "wanted 3 3"]:
+    """Unit normals at the corners of the faces wanted, or of all, smooth across edges, sharp across
+    creases: the mean over those faces around a vertex whose own normals differ by less than
+    CREASE_DEGREES from the face's."""
+    if wanted is None:
+        wanted = np.arange(len(faces))
+    touched = np.zeros(len(vertices), bool)
+    touched[faces[wanted]] = True
+    near = touched[faces].any(1)
+    wanted, faces = (np.cumsum(near) - 1)[wanted], faces[near]
     corners = vertices[faces]
     scaled = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     flat = scaled / (np.linalg.norm(scaled, axis=-1, keepdims=True) + 1e-20)
@@ -98,14 +101,16 @@ def corner_normals(
     count = np.bincount(vertex, minlength=len(vertices))
     begin = np.cumsum(count) - count
     count[count > _MOST_FACES] = 0
-    begin, partners = begin[vertex], count[vertex]
-    one = np.repeat(np.arange(len(vertex)), partners)
+    at = faces[wanted].ravel()
+    begin, partners = begin[at], count[at]
+    one = np.repeat(np.arange(len(at)), partners)
     place = np.arange(len(one)) - np.repeat(np.cumsum(partners) - partners, partners)
     other = order[begin[one] + place]
-    alike = (flat[one // 3] * flat[other // 3]).sum(-1) > np.cos(np.radians(CREASE_DEGREES))
+    own = np.repeat(flat[wanted], 3, 0)
+    alike = (own[one] * flat[other // 3]).sum(-1) > np.cos(np.radians(CREASE_DEGREES))
     one, other = one[alike], other[alike]
     weighted = flat[other // 3] * angle[other, None]
-    smooth = np.stack([np.bincount(one, each, minlength=faces.size) for each in weighted.T], -1)
-    smooth[partners == 0] = np.repeat(flat, 3, 0)[partners == 0]
+    smooth = np.stack([np.bincount(one, each, minlength=len(at)) for each in weighted.T], -1)
+    smooth[partners == 0] = own[partners == 0]
     normals = smooth / (np.linalg.norm(smooth, axis=-1, keepdims=True) + 1e-20)
-    return np.asarray(normals.reshape(corners.shape))
+    return np.asarray(normals.reshape(-1, 3, 3))

@@ -61,7 +61,7 @@ def car(rng: np.random.Generator) -> list[Part]:
         light=("glass", "plastic"),
     )
     variants: tuple[Variant, ...] = (
-        *(_passenger_car,) * 6,
+        *(_passenger_car,) * 10,
         _van,
         _van,
         _school_bus,

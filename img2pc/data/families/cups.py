@@ -96,7 +96,8 @@ def _handled_mug(m: Maker) -> None:
     if m.chance(0.25):
         m.add("body", _saucer(m, radius * m.between(1.4, 2.4)).moved(y=-0.03))
     if m.chance(0.1):
-        spoon = bar((-radius * 0.8, height * 0.1, 0), (radius, height * 1.3, 0.1), 0.02)
+        low = height * 0.15
+        spoon = bar((-0.7 * radius_at(profile, low), low, 0), (radius, height * 1.3, 0.1), 0.02)
         m.add("handle", spoon)
     if m.chance(0.1):
         lid = revolved(
@@ -107,10 +108,12 @@ def _handled_mug(m: Maker) -> None:
 
 def _tumbler(m: Maker) -> None:
     radius, height = m.between(0.3, 0.5), m.between(0.6, 2)
-    _add_cup(m, _cup_profile(m, height, radius), radius * m.between(0.04, 0.12))
+    profile = _cup_profile(m, height, radius)
+    _add_cup(m, profile, radius * m.between(0.04, 0.12))
     if m.chance(0.25):
-        lean = m.between(0.3, 0.9) * radius
-        m.add("handle", bar((-lean, 0.1, 0), (lean, height * m.between(1.1, 1.4), 0), 0.025))
+        low, lean = 0.15 * height, m.between(0.3, 0.8)
+        foot = (-lean * radius_at(profile, low), low, 0)
+        m.add("handle", bar(foot, (lean * radius, height * m.between(1.1, 1.4), 0), 0.025))
 
 
 def _bowl(m: Maker) -> None:

@@ -56,8 +56,12 @@ class Maker:
         return max(float(solid.vertices[:, 1].max()) for _, solid in self._parts)
 
     def finished(self, stretch: float = 0.08) -> list[Part]:
-        """The parts, slightly stretched, as often as not mirrored, and set down on y = 0."""
+        """The parts, slightly stretched, as often as not mirrored, and set down on y = 0.
+
+        Mostly what is round stays so: that a circle is one tells how steeply it is seen.
+        """
         x, y, z = np.exp(self.rng.normal(0, stretch, 3))
+        z = x if self.chance(0.7) else z
         x = -x if self.chance(0.5) else x
         low = min(float(solid.vertices[:, 1].min()) for _, solid in self._parts)
         return [

@@ -286,7 +286,7 @@ def _skirt(rng: Rng, width: float, depth: float, top: float, rounded: bool) -> l
 def seat_base(rng: Rng, seat: Seat, tall: bool = False, swivel: float = 0.1) -> list[Solid]:
     """Any of the bases, under a seat."""
     kinds = ["legs", "star", "pedestal", "sled", "cantilever", "rocker", "wire", "slab", "skirt"]
-    weights = np.array([0.5, swivel, 0.08, 0.09, 0.06, 0.05, 0.06, 0.04, 0.03])
+    weights = np.array([0.5, swivel, 0.08, 0.13, 0.06, 0.09, 0.06, 0.04, 0.03])
     if tall:
         weights *= [1, 0.5, 1, 1, 0, 0, 0.3, 0.5, 0]
     kind = str(rng.choice(kinds, p=weights / weights.sum()))
