@@ -34,6 +34,8 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def leave(kept: str) -> None:
         for name in {"_with_shadow", "_ragged", "_bent", "_cropped", "_coarse"} - {kept}:
             monkeypatch.setattr(augmentation, name, lambda pixels, draw: pixels)
+        if kept != "_in_other_light":
+            monkeypatch.setattr(augmentation, "LIGHT_SHARES", 0)
 
     return leave
 
@@ -49,9 +51,24 @@ def test_without_a_share_pictures_stay_as_they_are() -> None:
 
 def test_each_of_the_four_faults_comes_in_its_share_of_pictures() -> None:
     pictures = crops(1000)
-    same = (augmented(pictures, seeded(), 0.2) == pictures).flatten(1).all(1)
+    same = (augmented(pictures, seeded(), 0.2)[..., 3] == pictures[..., 3]).flatten(1).all(1)
     # A few shadows are hidden by the object.
     assert same.float().mean().item() == pytest.approx(0.8**4, abs=0.05)
+
+
+def test_three_times_as_many_are_in_another_light(only: Callable[[str], None]) -> None:
+    only("_in_other_light")
+    pictures = crops(1000)
+    after = augmented(pictures, seeded(), 0.2)
+    assert_close(after[..., 3], pictures[..., 3], rtol=0, atol=0)
+    colours = after[:, 32, 32, :3].float()
+    other = (colours != torch.tensor(RED)).any(1)
+    assert other.float().mean().item() == pytest.approx(0.6, abs=0.05)
+    red, _, blue = colours[other].T
+    assert (red > 200).float().mean() < 0.3  # most are darker
+    assert red.min() < 80
+    assert ((red - blue).abs() < 0.3 * red).float().mean().item() == pytest.approx(0.15, abs=0.06)
+    assert ((after[..., :3] == 0) | (after[..., 3:] > 0)).all()
 
 
 def test_what_is_drawn_follows_from_the_generator() -> None:

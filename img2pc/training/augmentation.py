@@ -16,6 +16,11 @@ from torch.nn import functional
 from img2pc.images import FOREGROUND_SHARE
 
 # Ranges that the faults are drawn from, in units of the crop's side where they are lengths.
+LIGHT_SHARES = 3  # times as many pictures are in another light as have each of the faults
+LIGHT = (0.35, 1.15)  # brightness over that of training pictures, none of which is dark
+LOG_GAMMA = (-0.35, 0.35)
+TINT = (0.9, 1.1)  # of each channel
+GREY_SHARE = 0.15  # of those in another light
 SHADOW_WIDTH = (0.7, 1.15)  # of the object's
 SHADOW_HEIGHT = (0.02, 0.1)
 SHADOW_BEHIND = (0.0, 0.7)  # the foot, of the shadow's height
@@ -30,13 +35,16 @@ COARSE_SHARE = (0.4, 0.8)  # of the pixels along a side
 def augmented(
     crops: UInt8[Tensor, "batch size size 4"], generator: torch.Generator, share: float
 ) -> UInt8[Tensor, "batch size size 4"]:
-    """Straight-alpha crops, each fault in this share of them, drawn by a generator on the CPU.
+    """Straight-alpha crops, each fault in this share of them, drawn by a generator on the CPU, and
+    another light (exposure, contrast, tint or none) in three times as many.
 
     The faults: a lens that bends straight lines; the shadow on the floor left in the cut-out; a
     ragged cut-out; a low resolution. What they leave is the object to the crop (`images.
     crop_to_foreground`), and is made as large and put in its middle.
     """
-    chosen = torch.rand(4, len(crops), generator=generator) < share
+    lots = torch.rand(5, len(crops), generator=generator)
+    crops = _in_other_light(crops, lots[0] < LIGHT_SHARES * share, generator)
+    chosen = lots[1:] < share
     spoilt = chosen.any(0).nonzero()[:, 0]
     if not len(spoilt):
         return crops
@@ -58,6 +66,25 @@ def augmented(
     pixels = torch.cat([pixels[:, :3] / pixels[:, 3:].clamp(min=1e-3), pixels[:, 3:]], 1)
     done = (255 * pixels.clamp(0, 1)).round().to(torch.uint8)
     return crops.index_copy(0, spoilt, done.permute(0, 2, 3, 1))
+
+
+def _in_other_light(
+    crops: UInt8[Tensor, "batch size size 4"],
+    chosen: Bool[Tensor, "batch"],
+    generator: torch.Generator,
+) -> UInt8[Tensor, "batch size size 4"]:
+    which = chosen.nonzero()[:, 0].to(crops.device)
+    if not len(which):
+        return crops
+    draw = _Draw(len(which), generator, crops.device)
+    pixels = crops[which]
+    colour = pixels[..., :3].float() / 255
+    is_grey = draw.between(0, 1) < GREY_SHARE
+    colour = torch.where(is_grey, colour.mean(-1, keepdim=True), colour)
+    tint = torch.cat([draw.between(*TINT) for _ in range(3)], -1)
+    colour = draw.between(*LIGHT) * tint * colour ** draw.between(*LOG_GAMMA).exp()
+    colour = (255 * colour.clamp(max=1)).round().to(torch.uint8)
+    return crops.index_copy(0, which, torch.cat([colour, pixels[..., 3:]], -1))
 
 
 def _weighted(pixels: Float[Tensor, "batch 4 size size"]) -> Float[Tensor, "batch 4 size size"]:
