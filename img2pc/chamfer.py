@@ -117,9 +117,10 @@ def _draw_points(
 def _parts(
     surface: Float[Tensor, "batch chosen 3"], generator: torch.Generator
 ) -> Float[Tensor, "batch part 3"]:
-    """Points of the surface, alike in number wherever the area is.
+    """Points of the surface, more alike in number wherever the area is.
 
-    What many cameras see, and straight on, has more pixels: one for each cell of a grid.
+    What many cameras see, and straight on, has more pixels: one for each cell of a grid, if one of
+    the cell's pixels was drawn.
     """
     x, y, z = (surface / _CELL).floor().long().unbind(-1)
     cells, order = ((x * 512 + y) * 512 + z).sort(1)

@@ -22,7 +22,13 @@ log = logging.getLogger(__name__)
 
 _FARTHEST = 1e18  # whose square single precision holds; scanners mark misses by more
 _MOST_ODD_NORMALS = 0.05
-_SHORT = {"red": "r", "green": "g", "blue": "b"}
+_NAMES = ("x", "y", "z", "nx", "ny", "nz", "r", "g", "b")
+_DARK = 31  # of 255; a scanner's number of a return, or of a class, is less
+_SHORT = {
+    **{"red": "r", "green": "g", "blue": "b"},
+    **{"diffuse_red": "r", "diffuse_green": "g", "diffuse_blue": "b"},  # MeshLab's
+    **{"normal_x": "nx", "normal_y": "ny", "normal_z": "nz"},  # PCL's
+}
 
 
 @dataclass(frozen=True)
@@ -172,46 +178,48 @@ def _read_obj(path: Path) -> PointArrays:
 def _read_xyz(path: Path) -> PointArrays:
     """Columns of X, Y, Z and more, which the first row may name; perhaps their number before them.
 
-    Without names, three columns beside each other that have unit length are normals, and three of
-    whole numbers from 0 to 255 are colours.
+    Of columns with other names or none, three beside each other that have unit length are normals,
+    and the only three of whole numbers up to 255 are colours, unless all are next to black.
     """
     text = path.read_text(encoding="utf-8-sig", errors="replace").replace(";", " ")
     text = text.replace(",", "." if _has_decimal_commas(text) else " ")
     rows = text.splitlines()
     head = next((row for row in rows if row.strip()), "")
-    if re.match(r"\s*[a-z_]", head, re.IGNORECASE):
+    if re.match(r'\s*["a-z_]', head, re.IGNORECASE):
         rows.remove(head)
     table = _counted(path, rows, ("#", "//"))
     if table.shape[1] < 3:
         raise BadInputError(f"{path} holds no points")
-    table = table[np.isfinite(table[:, :3]).all(-1)]
     names = [_SHORT.get(name, name) for name in re.findall("[a-z_]+", head.lower())]
-    if len(names) == table.shape[1] and {*"xyz"} <= {*names}:
-        points, normals, colours = (
-            table[:, [names.index(name) for name in triple]] if {*triple} <= {*names} else None
-            for triple in (("x", "y", "z"), ("nx", "ny", "nz"), ("r", "g", "b"))
-        )
-        assert points is not None
-        return PointArrays(points, normals, None if colours is None else _text_colours(colours))
-    normals = colours = None
-    place = 3
-    while place + 3 <= table.shape[1]:
-        rest = table[:, place : place + 3]
-        if normals is None and _are_unit(rest):
-            normals = rest
-        elif colours is None and ((rest >= 0) & (rest <= 255) & (rest % 1 == 0)).all():
-            colours = _text_colours(rest)
-        else:
-            place += 1
-            continue
-        place += 3
-    return PointArrays(table[:, :3], normals, colours)
+    if len(names) != table.shape[1] or not {*"xyz"} <= {*names}:
+        names = ["x", "y", "z", *[""] * (table.shape[1] - 3)]
+    points = table[:, [names.index(name) for name in "xyz"]]
+    finite = np.isfinite(points).all(-1)
+    points, table = points[finite], table[finite]
+    normals, colours = (
+        table[:, [names.index(name) for name in triple]] if {*triple} <= {*names} else None
+        for triple in (("nx", "ny", "nz"), ("r", "g", "b"))
+    )
+    free = [name not in _NAMES for name in names]
+    triples = [place for place in range(len(names) - 2) if all(free[place : place + 3])]
+    if normals is None:
+        place = next((each for each in triples if _are_unit(table[:, each : each + 3])), None)
+        if place is not None:
+            normals = table[:, place : place + 3]
+            triples = [each for each in triples if abs(each - place) > 2]
+    if colours is None:
+        fitting = [each for each in triples if _look_coloured(table[:, each : each + 3])]
+        if len(fitting) == 1:
+            colours = table[:, fitting[0] : fitting[0] + 3]
+        elif fitting:
+            log.info("which columns of %s are colours is unclear; its first row may say", path)
+    return PointArrays(points, normals, None if colours is None else _text_colours(colours))
 
 
 def _has_decimal_commas(text: str) -> bool:
     """Whether 1.5 is written 1,5: then the first rows hold several commas between two numbers
     each, which blanks part."""
-    decimal = re.compile(r"[+-]?\d+,\d+")
+    decimal = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
     return any(
         sum(bool(decimal.fullmatch(number)) for number in row.split()) > 1
         for row in text[:4096].splitlines()
@@ -222,6 +230,11 @@ def _are_unit(values: Float[ndarray, "point 3"]) -> bool:
     directed = _are_directions(values)
     unit = np.allclose(np.linalg.norm(values[directed], axis=-1), 1, atol=0.02)
     return unit and _are_most(directed)
+
+
+def _look_coloured(values: Float[ndarray, "point 3"]) -> bool:
+    whole = ((values >= 0) & (values <= 255) & (values % 1 == 0)).all()
+    return bool(whole and values.max(initial=0) > _DARK)
 
 
 def _text_colours(values: Float[ndarray, "point 3"]) -> UInt8[ndarray, "point 3"] | None:

@@ -138,8 +138,9 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     """
     settings = settings or MeshSettings()
     _check_settings(settings)
-    # A point for each cell of the octree, at least.
-    cloud, notes = clean(cloud, 2.0**-settings.depth if settings.depth else 1.0)
+    # A point for each cell of the octree: the longest side is a √3rd of the diagonal or more.
+    cells = 1 if settings.depth is None else 3**0.5 / _SCALE * 2**settings.depth
+    cloud, notes = clean(cloud, 1 / cells)
     # Solids are of single precision, which a surveyor's coordinates would use up, and keep the
     # tolerance of the extent that they were made with.
     low, high = cloud.points.min(0), cloud.points.max(0)
@@ -166,9 +167,8 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
             break
     if best is None or not (best.report.printable or settings.best_effort):
         method, reason = list(reasons.items())[-1]
-        raise NotPrintableError(
-            f"no printable solid could be made of the cloud ({method}: {reason})"
-        )
+        why = "; ".join((*notes, f"{method}: {reason}"))
+        raise NotPrintableError(f"no printable solid could be made of the cloud ({why})")
     asked = f"Poisson at depth {depth}"
     if best.method == _VOXELS or (settings.depth is not None and best.method != asked):
         reason = reasons.get(asked, "it keeps more of the cloud")

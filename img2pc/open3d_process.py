@@ -88,7 +88,10 @@ def read_with_open3d(path: Path) -> dict[str, ndarray]:
 
 def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dict[str, ndarray]:
     if importlib.util.find_spec("open3d") is None:
-        raise NativeCodeError("Open3D is not installed; it has releases for Python 3.10 to 3.14")
+        raise NativeCodeError(
+            "Open3D is not installed; it has releases for Python 3.10 to 3.14 "
+            "(on Linux with ARM from 3.13 on)"
+        )
     with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
         _save(Path(folder) / "request.npz", request)
         # The child finds what this process finds, and nothing that lies in the current folder.

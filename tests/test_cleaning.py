@@ -149,6 +149,30 @@ def test_normals_of_a_sheet_seen_from_both_sides_agree() -> None:
     assert len(np.unique(np.sign(cosine))) == 1
 
 
+def test_a_sheet_changes_nothing_about_what_stands_above_it() -> None:
+    """Nine balls, and a floor both of whose sides can be seen in most places."""
+    floor = grid(60) / 10
+    ball = sphere(600)
+    places = [np.array([x, y, 1.0]) for x in (1, 3, 5) for y in (1, 3, 5)]
+    points = np.concatenate([floor, *(0.4 * ball + place for place in places)])
+    cloud = cleaned(PointArrays(points))
+    assert cloud.normals is not None
+    assert len(cloud.points) == len(points)
+    ups, outwards = cloud.normals[: len(floor), 2], np.tile(ball, (9, 1))
+    assert abs(np.sign(ups).mean()) > 0.9
+    assert ((cloud.normals[len(floor) :] * outwards).sum(-1) > 0).mean() > 0.99
+
+
+def test_inward_normals_of_a_thin_plate_are_turned() -> None:
+    """Its sides are nearer to each other than the points."""
+    sheet, up = grid(30) / 29, np.array([0, 0, 0.01])
+    points = np.concatenate([sheet - up, sheet + up])
+    normals = np.repeat([[0.0, 0, -1], [0, 0, 1]], 900, axis=0)
+    cloud, notes = clean(PointArrays(points, -normals))
+    assert np.array_equal(cloud.normals, normals)
+    assert notes == ("the cloud's normals point inwards; turned around",)
+
+
 @pytest.mark.parametrize("side", [1, -1])
 def test_normals_of_a_sheet_stay_on_their_side(side: int) -> None:
     points, normals = relief()

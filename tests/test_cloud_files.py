@@ -158,18 +158,24 @@ def test_other_columns_of_an_xyz_file_are_left_out(columns: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("first", "columns"),
     [
-        ("", "{i} {c} {n}"),
+        ("", "{c} {n}"),
         ("", "{n} {c}"),
+        ("", "-0.5 {c} {n}"),
+        ("", "{n} 0.5 {c}"),
         ("//X Y Z R G B Nx Ny Nz\n", "{c} {n}"),
         ("x;y;z;intensity;red;green;blue;nx;ny;nz\n", "7 {c} {n}"),
         ("X,Y,Z,nx,ny,nz,label,R,G,B\n", "{n} 7 {c}"),
-        ("3\n", "{i} {c} {n}"),
+        ("x y z normal_x normal_y normal_z diffuse_red diffuse_green diffuse_blue\n", "{n} {c}"),
+        ("x y z i j k r g b\n", "{n} {c}"),
+        ('"X","Y","Z","nx","ny","nz","R","G","B"\n', "{n} {c}"),
+        ("x\ty\tz\tnx\tny\tnz\tu\tv\tw\n", "{n} {c}"),
+        ("3\n", "{c} {n}"),
     ],
 )
 def test_normals_and_colours_of_an_xyz_file(first: str, columns: str, tmp_path: Path) -> None:
     rows = [
         "{} {} {} ".format(*point)
-        + columns.format(i=-0.5, c="{} {} {}".format(*colour), n="{} {} {}".format(*normal))
+        + columns.format(c="{} {} {}".format(*colour), n="{} {} {}".format(*normal))
         for point, colour, normal in zip(POINTS, COLOURS, NORMALS, strict=True)
     ]
     cloud = read_cloud(saved(tmp_path / "cloud.xyz", first + "\n".join(rows)))
@@ -180,12 +186,45 @@ def test_normals_and_colours_of_an_xyz_file(first: str, columns: str, tmp_path: 
     assert cloud.colours.tolist() == COLOURS
 
 
+@pytest.mark.parametrize(
+    ("columns", "colours"),
+    [
+        ("-7.5 {}", COLOURS),
+        ("{} -7.5", COLOURS),
+        ("300 {}", COLOURS),
+        ("7 {}", None),  # which three?
+        ("{} 7", None),
+        ("30000 1 2 5", None),  # of a lidar: intensity, return, returns, class
+    ],
+)
+def test_colours_are_what_nothing_else_could_be(
+    columns: str, colours: object, tmp_path: Path
+) -> None:
+    rows = [
+        "{} {} {} ".format(*point) + columns.format("{} {} {}".format(*colour))
+        for point, colour in zip(POINTS, COLOURS, strict=True)
+    ]
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", "\n".join(rows)))
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is None
+    assert (None if cloud.colours is None else cloud.colours.tolist()) == colours
+
+
+def test_rows_are_dropped_for_their_coordinates_alone(tmp_path: Path) -> None:
+    text = "intensity x y z\nnan 0 0 0\n1 nan 2 3\n5 1 2 3\n"
+    cloud = read_cloud(saved(tmp_path / "cloud.xyz", text))
+    assert cloud.points.tolist() == POINTS[:2]
+
+
 def test_named_coordinates_may_stand_anywhere(tmp_path: Path) -> None:
     cloud = read_cloud(saved(tmp_path / "cloud.xyz", "id z y x\n9 0 0 0\n8 3 2 1\n"))
     assert cloud.points.tolist() == POINTS[:2]
 
 
-@pytest.mark.parametrize("text", ["1,5 2,25 -3,75\n0,5 1 2\n", "1,5;2,25;-3,75\n0,5;1;2\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["1,5 2,25 -3,75\n0,5 1 2\n", "1,5;2,25;-3,75\n0,5;1;2\n", "1,5e0 22,5E-1 -3,75\n,5 1 2\n"],
+)
 def test_decimal_commas_are_no_separators(text: str, tmp_path: Path) -> None:
     cloud = read_cloud(saved(tmp_path / "cloud.xyz", text))
     assert cloud.points.tolist() == [[1.5, 2.25, -3.75], [0.5, 1, 2]]
@@ -221,7 +260,9 @@ def test_colours_of_an_obj_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("colours", ["255 0 10|0 51 255", "1 0 0.04|0 0.2 1"])
-def test_normals_and_colours_of_an_obj_file(colours: str, tmp_path: Path) -> None:
+def test_normals_and_colours_of_an_obj_file(
+    colours: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of 8 bits or from 0 to 1; there must be as many normals as points."""
     one, other = colours.split("|")
     text = f"# cloud\nv 0 0 0 {one}\nvn 0 0 1\n\nv 1 2 3 {other}\nvn 1 0 0\n"
@@ -230,7 +271,9 @@ def test_normals_and_colours_of_an_obj_file(colours: str, tmp_path: Path) -> Non
     assert cloud.colours is not None
     assert cloud.normals.tolist() == NORMALS[:2]
     assert cloud.colours.tolist() == [[255, 0, 10], [0, 51, 255]]
+    assert caplog.messages == []
     assert read_cloud(saved(tmp_path / "more.obj", text + "vn 0 1 0\n")).normals is None
+    assert "more.obj has other normals than points" in caplog.text
 
 
 @pytest.mark.parametrize(

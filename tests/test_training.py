@@ -342,6 +342,20 @@ def test_the_chamfer_stage_brings_points_to_the_surface(
     assert totals[0] < 0.97 * totals[1]
 
 
+def test_the_log_tells_the_loss_that_is_minimised(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    def rest(run: Path) -> float:
+        row = log_without_times(run)[0]
+        loss, mask, coordinates = (float(row[name]) for name in ("loss", "mask", "coordinates"))
+        return loss - mask - SETTINGS.coordinate_weight * coordinates
+
+    assert rest(uninterrupted) == pytest.approx(0, abs=1e-4)
+    settings = replace(SETTINGS, steps=20, stage="chamfer")
+    train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
+    assert rest(tmp_path / "run") > 0.5
+
+
 # --- Long runs: compiled, on a data set that grows, brought home in parts -------------------------
 
 
@@ -401,12 +415,15 @@ def test_faults_and_points_of_the_loss_are_drawn_apart(
     assert len({tuple(numbers.tolist()) for numbers in first}) == 6
 
 
+@pytest.mark.parametrize("lacking", ["what had been seen", "that values have a matrix apart"])
 def test_a_checkpoint_of_before_is_refused(
-    uninterrupted: Path, shards: Path, tmp_path: Path
+    lacking: str, uninterrupted: Path, shards: Path, tmp_path: Path
 ) -> None:
-    """It did not know what had been seen."""
     state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
-    del state["samples"], state["data"]
+    if lacking == "what had been seen":
+        del state["samples"], state["data"]
+    else:
+        del state["optimisers"][0]["param_groups"][1]
     torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(BadInputError, match="older version; delete it"):
         train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     from img2pc.evaluation import Summary
@@ -17,11 +17,12 @@ def set_up_logging(verbose: bool, quiet: bool = False) -> None:
     logging.basicConfig(level=level, format="%(message)s", handlers=[_Stderr()])
 
 
-class _Stderr(logging.Handler):
+class _Stderr(logging.StreamHandler[TextIO]):
     """Writes to what stderr is at the time, which while a bar moves is what makes room for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class ProgressBar:

@@ -128,7 +128,7 @@ def mesh(
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
     # As of `reconstruct`: what lies beside a cloud of ours is ours.
-    if output is None and exists(target) and not is_our_cloud(cloud):
+    if output is None and exists(target) and exists(cloud) and not is_our_cloud(cloud):
         raise BadInputError(f"{target} is there already; say -o {target} to replace it")
     if preview is not None and preview.suffix.lower() != ".png":
         raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")

@@ -402,7 +402,7 @@ def scores_of_solid(
     begin = time.perf_counter()
     solid = solid_from_cloud(with_positions_as_colours(cloud), settings)
     seconds = time.perf_counter() - begin
-    surface = put_back(solid.mesh, cloud, clean(cloud))[::MEASURED_EVERY]
+    surface = put_back(solid.mesh, cloud, clean(cloud)[0])[::MEASURED_EVERY]
     normals = sample_mesh(solid.mesh, SURFACE_POINTS)[1][::MEASURED_EVERY] @ Z_UP_FROM_Y_UP
     scores = compare_clouds(surface, truth)
     _, nearest = cKDTree(truth).query(surface)
@@ -431,7 +431,7 @@ def compare_with_poisson(folder: Path, repeats: int) -> None:
     path, target = folder / "small.ply", folder / "small.stl"
     write_chair(path, SMALL)
     cloud = read_cloud(path)
-    depth = poisson_depth(clean(cloud).points)
+    depth = poisson_depth(clean(cloud)[0].points)
     ours, bare, ours_inside, bare_inside = [], [], [], []
     for number in range(repeats):
         print(f"repetition {number + 1} of {repeats}", file=sys.stderr, flush=True)
