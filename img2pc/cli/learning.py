@@ -248,8 +248,8 @@ def train(
         typer.Option(
             min=0,
             max=1,
-            help="Of pictures that get a floor's shadow, a ragged cut-out, a bent crop or a low "
-            "resolution: each of the four.",
+            help="Of pictures that get a floor's shadow, a ragged cut-out, a bent lens or a low "
+            "resolution: each of the four; three times as many are in another light.",
         ),
     ] = 0.2,
     accelerator: Annotated[Device, typer.Option(help="What to train on.")] = "auto",

@@ -65,7 +65,8 @@ class TrainingSettings:
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
             fused points look like from novel viewpoints, through a pseudo-renderer (stage 2);
             "chamfer" also how far they are from the true surface, and it from them.
-        augmentation_share: of pictures that get each of the faults of `augmentation`.
+        augmentation_share: of pictures that get each of the faults of `augmentation`; three times
+            as many are in another light.
         precision: of Lightning Fabric; "auto" is bf16-mixed where the hardware has it.
         compiled: by torch.compile; where there is no compiler the run warns and does without.
         rescan_minutes: how often to look for new shards, which `img2pc data` may be writing; the

@@ -19,6 +19,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -288,7 +289,10 @@ def measure_shapes(
     parts, precise, bias = [], [], []
     for seed, subject in enumerate(subjects):
         stance = draw_stance(seed)
-        ours, true = predicted(subject, reconstructor, seed, *stance), subject.views
+        try:
+            ours, true = predicted(subject, reconstructor, seed, *stance), subject.views
+        except BadInputError:  # too thin to be seen from there
+            continue
         cloud = cloud_of(ours)
         side, thickness = sides_and_thickness(subject, photographer(*stance))
         if len(cloud):
@@ -362,8 +366,9 @@ def measure_stances(
         stances = {f"elevation {each}°": (float(each), field) for each in ELEVATIONS}
         stances |= {f"field of view {each}°": (elevation, float(each)) for each in FIELDS}
         for label, stance in stances.items():
-            cloud = cloud_of(predicted(subject, reconstructor, seed, *stance))
-            rows[label].append(scores(cloud, subject.points))
+            with suppress(BadInputError):  # too thin to be seen from there
+                cloud = cloud_of(predicted(subject, reconstructor, seed, *stance))
+                rows[label].append(scores(cloud, subject.points))
     tables.add(f"{name} ({len(subjects)}): by stance", ["", *SCORES], mean_rows(rows))
 
 

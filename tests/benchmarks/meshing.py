@@ -87,8 +87,9 @@ SMALL, LARGE = 30_000, 1_000_000
 MESH_COMMAND = [sys.executable, "-c", "from img2pc.cli import main; main()", "mesh"]
 BARE_POISSON = """
 import sys, time
+from img2pc.open3d_process import _open3d  # as ours does, without what draws
 begin = time.perf_counter()
-import open3d
+open3d = _open3d()
 imported = time.perf_counter()
 cloud = open3d.io.read_point_cloud(sys.argv[1])
 read = time.perf_counter()
@@ -111,7 +112,7 @@ class Outcome:
     Attributes:
         method: what made the solid; empty if none was written.
         refusal: exit code and reason if none was written.
-        warnings: what was logged, such as why earlier methods failed.
+        warnings: in what the solid differs from the cloud.
         median_percent: of the distances one way, mean of the two ways, % of the diagonal.
         mean_percent: the same of their means.
     """
@@ -126,18 +127,6 @@ class Outcome:
     closed_for_trimesh: bool = False
     median_percent: float = np.nan
     mean_percent: float = np.nan
-
-
-class WarningList(logging.Handler):
-    """Keeps warnings in `texts` instead of printing them."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "no colour" not in record.getMessage():  # STL's; our colours are not for the file
-            self.texts.append(record.getMessage())
 
 
 # --- Shapes ---------------------------------------------------------------------------------------
@@ -216,8 +205,6 @@ def mesh_and_judge(
     reference: PointArrays,
     truth: Float[ndarray, "point 3"],
 ) -> Outcome:
-    logger, logged = logging.getLogger("img2pc"), WarningList()
-    logger.handlers = [logged]
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "solid.stl"
@@ -228,7 +215,7 @@ def mesh_and_judge(
             code = error.exit_code if isinstance(error, Img2pcError) else type(error).__name__
             refusal = f"exit {code}: {error}"
             seconds = time.perf_counter() - begin
-            return Outcome(name, condition, seconds, "", refusal, tuple(logged.texts))
+            return Outcome(name, condition, seconds, "", refusal)
         seconds = time.perf_counter() - begin
         printable = inspect_mesh(read_mesh(path)).printable
         closed = trimesh_agrees(path)
@@ -240,7 +227,7 @@ def mesh_and_judge(
         condition,
         seconds,
         next(method for method in reversed(METHODS) if method in solid.method),
-        warnings=(*logged.texts, *solid.warnings),
+        warnings=solid.warnings,
         printable=printable,
         closed_for_trimesh=closed,
         median_percent=50 * float(np.median(there) + np.median(back)),
@@ -381,9 +368,9 @@ def measure_predicted(folder: Path, count: int) -> None:
     rows: dict[str, list[list[float]]] = {name: [] for name in SETTINGS}
     for case in cases:
         views = reconstructor.views(torch.from_numpy(case.crop.copy())[None])
-        cloud = reconstructor.fuse(views, 0).arrays()
         truth = np.asarray(case.points, dtype=np.float64)
         try:
+            cloud = reconstructor.fuse(views, 0).arrays()
             measured = [scores_of_solid(cloud, truth, each) for each in SETTINGS.values()]
         except Img2pcError as error:
             print(f"{case.name}: {error}", file=sys.stderr, flush=True)

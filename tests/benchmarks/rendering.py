@@ -3,9 +3,10 @@
     python tests/benchmarks/rendering.py [cpu cuda]
 
 The cloud is a ball seen by the eight fixed cameras at 64², all pixels, rendered at five random
-cameras of 64². The floor is memory traffic: each point read once and one value added to one pixel
-for each point and view (index_add), measured in the same run. The loop is a z-buffer in plain
-Python over a thousandth of the points.
+cameras of 64²; as of predicted views, some three quarters are background, which `soft` leaves out
+and `faithful` does not. The floor is memory traffic: each point read once and one value added to
+one pixel for each point and view (index_add), measured in the same run. The loop is a z-buffer in
+plain Python over a thousandth of the points.
 """
 
 from __future__ import annotations
