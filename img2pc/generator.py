@@ -136,8 +136,9 @@ class StructureGenerator(nn.Module):
         depth = 1 + functional.pixel_shuffle(self.depth_head(decoded), upsampling).float()
         # At most half a pixel to either side, one for each cell of the last grid.
         shift = torch.tanh(self.shift_head(decoded).float()) / (2 * self.config.view_size)
-        shift = rearrange(shift, "b (view xy) h w -> b xy view h 1 w 1", xy=2)
-        shift = shift.expand(*shift.shape[:4], upsampling, -1, upsampling)
+        shift = rearrange(shift, "b (view xy) h w -> b xy view h w", xy=2)
+        shift = torch.cat([shift[:, :, :PAIRS], shift[:, :, PAIRS:].flip(-1)], 2)
+        shift = shift[..., None, :, None].expand(*shift.shape[:4], upsampling, -1, upsampling)
         shift = shift.reshape(*shift.shape[:3], self.config.view_size, self.config.view_size)
         return views_from_depth(
             torch.cat([depth[:, :PAIRS], depth[:, PAIRS:].flip(1, -1)], 1),

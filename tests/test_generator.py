@@ -73,6 +73,17 @@ def test_x_and_y_stay_within_half_a_pixel(generator: StructureGenerator) -> None
     assert shift.max() > 0.4 / 32
 
 
+def test_opposite_views_read_their_shift_from_the_cells_of_their_depth(
+    generator: StructureGenerator,
+) -> None:
+    with torch.no_grad():
+        rows = generator.shift_head.weight.unflatten(0, (8, 2))
+        rows[4:] = rows[:4].flip(0)
+    shift = predict(generator, random_images(2, 32)).coordinates[..., :2] - pixel_grid(32)
+    assert_close(shift[:, 4:], shift[:, :4].flip(1, 3))
+    assert not torch.allclose(shift[:, 4:], shift[:, :4].flip(1))
+
+
 def test_training_starts_from_a_plane_through_the_centre(generator: StructureGenerator) -> None:
     views = predict(generator, random_images(2, 32))
     assert (views.depth - 1).abs().max() < 0.3
