@@ -27,7 +27,7 @@ from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
 
-from .conftest import ENVIRONMENT, INTERRUPTIBLE, ROOT, Ran
+from .conftest import ENVIRONMENT, INTERRUPTIBLE, ROOT, Ran, assert_one_line
 from .in_a_process import mesh_or_worse, size_to_file
 
 Run = Callable[..., Ran]
@@ -682,14 +682,14 @@ def test_masks_of_a_folder(
     assert statuses(ran) == {"a.png": "skipped", "b.PNG": "done", "c.png": "failed"}
     ran = reconstruct("--mask", tmp_path / "nowhere")
     assert (ran.code, ran.out) == (3, "")
-    test_cli.assert_one_line(ran.err)
+    assert_one_line(ran.err)
 
 
 def test_a_file_in_the_place_of_the_output_folder(reconstruct: Run, clouds: Path) -> None:
     clouds.write_text("mine")
     ran = reconstruct()
     assert (ran.code, ran.out) == (3, "")
-    test_cli.assert_one_line(ran.err)
+    assert_one_line(ran.err)
     assert clouds.read_text() == "mine"
 
 

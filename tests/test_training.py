@@ -303,7 +303,8 @@ def test_the_joint_stage_learns_from_novel_views(
     data = ShardedDataset(tmp_path / "data")
     batch, lost = data[list(range(4)), False], []
     for weight in (0.0, 3.0):
-        settings = replace(SETTINGS, stage="joint", renderer=renderer, novel_weight=weight)
+        settings = replace(SETTINGS, stage="joint", renderer=renderer, augmentation_share=0.0)
+        settings = replace(settings, novel_weight=weight)
         generator, _ = load_weights(train(tmp_path / f"{weight}", data, CONFIG, settings))
         with torch.no_grad():
             predicted = generator(network_input(batch.pictures()))
