@@ -8,7 +8,7 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
-from img2pc.cloud_files import read_cloud
+from img2pc.cloud_files import PointArrays, read_cloud
 from img2pc.errors import BadInputError
 from img2pc.pointclouds import PointCloud, write_ply
 
@@ -48,6 +48,14 @@ def ply(
     order = BYTE_ORDERS[kind]
     table = [(name, f"{order}f4") for name in names] + [(name, "u1") for name in channels]
     return header.encode() + np.array([tuple(row) for row in rows], dtype=table).tobytes()
+
+
+def assert_all_there(cloud: PointArrays) -> None:
+    assert cloud.points.tolist() == POINTS
+    assert cloud.normals is not None
+    assert cloud.normals.tolist() == NORMALS
+    assert cloud.colours is not None
+    assert cloud.colours.tolist() == COLOURS
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n \n", b"  "])
@@ -179,11 +187,7 @@ def test_normals_and_colours_of_an_xyz_file(first: str, columns: str, tmp_path: 
         for point, colour, normal in zip(POINTS, COLOURS, NORMALS, strict=True)
     ]
     cloud = read_cloud(saved(tmp_path / "cloud.xyz", first + "\n".join(rows)))
-    assert cloud.points.tolist() == POINTS
-    assert cloud.normals is not None
-    assert cloud.normals.tolist() == NORMALS
-    assert cloud.colours is not None
-    assert cloud.colours.tolist() == COLOURS
+    assert_all_there(cloud)
 
 
 @pytest.mark.parametrize(
@@ -322,11 +326,7 @@ def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
     ]
     text = header + "\n".join([*rows, "nan 0 0 0 0 1 0"]) + "\n"
     cloud = read_cloud(saved(tmp_path / "cloud.pcd", text))
-    assert cloud.points.tolist() == POINTS
-    assert cloud.normals is not None
-    assert cloud.normals.tolist() == NORMALS
-    assert cloud.colours is not None
-    assert cloud.colours.tolist() == COLOURS
+    assert_all_there(cloud)
 
 
 @pytest.mark.parametrize(
@@ -371,11 +371,7 @@ def test_points_that_are_not_finite_are_dropped(kind: str, number: float, tmp_pa
     normals = [NORMALS[0], [0, 0, 0], *NORMALS[1:]]
     colours = [COLOURS[0], [9, 9, 9], *COLOURS[1:]]
     cloud = read_cloud(saved(tmp_path / "cloud.ply", ply(kind, points, normals, colours)))
-    assert cloud.points.tolist() == POINTS
-    assert cloud.normals is not None
-    assert cloud.normals.tolist() == NORMALS
-    assert cloud.colours is not None
-    assert cloud.colours.tolist() == COLOURS
+    assert_all_there(cloud)
 
 
 @pytest.mark.parametrize("bad", [[0.0, 0, 0], [np.nan, 0, 1], [np.inf, 0, 0]])

@@ -73,6 +73,8 @@ def _in_other_light(
     chosen: Bool[Tensor, "batch"],
     generator: torch.Generator,
 ) -> UInt8[Tensor, "batch size size 4"]:
+    """The same with other colours in those that are chosen. It needs no backdrop, so that it is not
+    done with the faults: outlines would get one."""
     which = chosen.nonzero()[:, 0].to(crops.device)
     if not len(which):
         return crops
