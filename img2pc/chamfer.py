@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -26,6 +27,8 @@ _NEIGHBOURS = 6
 _CELL = 0.01
 _UNLIKELY_LOGIT = -3.0
 _FAR = 1e3
+_AT_ONCE = 8  # items, on a GPU: a gigabyte of distances
+_GROUP = 64  # points, of which there must be a multiple
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,12 @@ def _expected_cost(
     cost: Float[Tensor, "*part neighbour"], exists: Float[Tensor, "*part neighbour"]
 ) -> Float[Tensor, "*part"]:
     """What the first neighbour that exists is expected to cost, or that there is none."""
-    none_so_far = torch.cumprod(1 - exists, -1)
-    none_nearer = torch.cat([torch.ones_like(exists[..., :1]), none_so_far[..., :-1]], -1)
-    missed = math.log1p(MISSED / SCALE) * none_so_far[..., -1]
-    expected: Tensor = (cost * exists * none_nearer).sum(-1) + missed
-    return expected
+    # Backwards torch.cumprod asks a GPU whether there are zeros, and waits for the answer.
+    none_nearer, expected = torch.ones_like(cost[..., 0]), torch.zeros_like(cost[..., 0])
+    for one_cost, there in zip(cost.unbind(-1), exists.unbind(-1), strict=True):
+        expected = expected + none_nearer * there * one_cost
+        none_nearer = none_nearer * (1 - there)
+    return expected + math.log1p(MISSED / SCALE) * none_nearer
 
 
 def _draw_points(
@@ -133,17 +137,36 @@ def _nearest(
     queries: Float[Tensor, "batch query 3"], points: Float[Tensor, "batch point 3"], count: int
 ) -> Int64[Tensor, "batch query count"]:
     """Which points are nearest to each query, the nearest first."""
+    queries, points = queries.detach(), points.detach()
+    if queries.is_cuda:
+        asked, among = torch.split(queries, _AT_ONCE), torch.split(points, _AT_ONCE)
+        some = zip(asked, among, strict=True)
+        return torch.cat([_nearest_of_all(*each, count) for each in some])
     found = []
-    for asked, of in zip(queries.detach(), points.detach(), strict=True):
-        if asked.is_cuda:
-            found.append(torch.cdist(asked, of).topk(count, largest=False).indices)
-            continue
+    for each, of in zip(queries, points, strict=True):
         # Asked too little to be worth balancing.
         tree = cKDTree(of.numpy(), balanced_tree=False, compact_nodes=False)
         ranks, threads = [*range(1, count + 1)], torch.get_num_threads()
-        _, indices = tree.query(asked.numpy(), ranks, workers=threads)
+        _, indices = tree.query(each.numpy(), ranks, workers=threads)
         found.append(torch.from_numpy(indices))
     return torch.stack(found)
+
+
+def _nearest_of_all(
+    queries: Float[Tensor, "batch query 3"], points: Float[Tensor, "batch point 3"], count: int
+) -> Int64[Tensor, "batch query count"]:
+    """The same by comparing every query with every point, in few and large steps."""
+    # |p|² - 2 q·p is in the order of the distances.
+    ones = torch.ones_like(queries[..., :1])
+    squares = points.square().sum(-1, keepdim=True)
+    far = torch.cat([queries, ones], -1) @ torch.cat([-2 * points, squares], -1).mT
+    # The nearest are in the groups whose own nearest points are nearest: few are sorted.
+    groups = rearrange(far, "batch query (group point) -> batch query group point", point=_GROUP)
+    group = groups.amin(-1).topk(min(count, groups.shape[2]), largest=False).indices
+    among = groups.gather(2, group[..., None].expand(-1, -1, -1, _GROUP)).flatten(2)
+    place = among.topk(count, largest=False).indices
+    found: Tensor = group.gather(2, place // _GROUP) * _GROUP + place % _GROUP
+    return found
 
 
 def _sample(

@@ -10,10 +10,13 @@ from torch.testing import assert_close
 
 from img2pc.cameras import fixed_cameras
 from img2pc.chamfer import (
+    _FAR,
     MISSED,
     SCALE,
     ChamferLosses,
     _expected_cost,
+    _nearest,
+    _nearest_of_all,
     _sample,
     chamfer_losses,
 )
@@ -106,6 +109,21 @@ def test_expected_cost_against_all_outcomes() -> None:
         first = outcome.index(True) if any(outcome) else None
         expected += chance * (log(1 + MISSED / SCALE) if first is None else cost[:, first])
     assert_close(_expected_cost(cost, exists), expected)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_nearest_of_all_against_trees(count: int) -> None:
+    """What a GPU does. Some points are no points, and lie far away."""
+    generator = torch.Generator().manual_seed(0)
+    queries, points = torch.rand(2, 3, 256, 3, generator=generator) - 0.5
+    points[0, 10:] = _FAR
+    found = _nearest_of_all(queries, points, count)
+    assert_close(found, _nearest(queries, points, count))
+    # In every group, one of its points, and two in one of them.
+    spread = torch.full((1, 512, 3), _FAR)
+    spread[0, 5::64] = torch.arange(8)[:, None] / 8
+    spread[0, 6] = 0.01
+    assert _nearest_of_all(torch.zeros(1, 1, 3), spread, 4).tolist() == [[[5, 6, 69, 133]]]
 
 
 def test_gradients_move_points_to_the_surface_and_doubt_those_that_are_far() -> None:

@@ -64,7 +64,7 @@ class Sitting:
     render_workers: int = 12
     load_workers: int = 3
     keep_free_gb: float = 8.0
-    first_pictures: int = 4096
+    first_pictures: int = 1024
     end_seconds: tuple[float, float] = (20.0, 130.0)
     train_options: tuple[str, ...] = ("--compile",)
     accelerator: str = "auto"
@@ -102,22 +102,32 @@ def run(sitting: Sitting) -> dict[str, object]:
         split(training / WEIGHTS, sitting.out)
         shutil.copy(training / LOG, sitting.out / LOG)
         summary = _summary(sitting, training, data, begin)
+        _write_summary(sitting, summary)
         if sitting.last:
             with suppress(subprocess.TimeoutExpired):
                 measured.wait(max(deadline - time.monotonic() - 60, 0))
             _stop(measured)
-            summary |= _measured(sitting, training / WEIGHTS, held_out, deadline, log)
-    (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))
+            summary |= _held_out_means(sitting, training / WEIGHTS, held_out, deadline, log)
+            _write_summary(sitting, summary)
+            if deadline - time.monotonic() > BARE_SECONDS:
+                summary |= bare_rates(sitting)
+                _write_summary(sitting, summary)
     if exit_code:
         raise SystemExit(f"training failed ({exit_code}): see {log.name}")
     return summary
 
 
+def _write_summary(sitting: Sitting, summary: dict[str, object]) -> None:
+    (sitting.out / "sitting.json").write_text(json.dumps(summary, indent=1))
+
+
 @contextmanager
-def _tool(*arguments: object, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+def _tool(
+    *arguments: object, log: IO[str], first: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
     """A command of img2pc, stopped at the latest when the block ends, however that ends."""
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [*first, *COMMAND, *map(str, arguments)],
         stdout=log,
         stderr=log,
         text=True,
@@ -163,6 +173,7 @@ def _rendering(
         *("data", folder, "--objects", sitting.objects, *meshes, *joint),
         *("--seed", 1, "--workers", sitting.render_workers),
         log=log,
+        first=("nice",),  # what feeds the accelerator comes first
     )
 
 
@@ -188,7 +199,8 @@ def _train(
     minutes = sitting.minutes
     if sitting.last:
         # The learning rate has come down when time is up, whatever went before.
-        start_up = 45.0
+        # Imports, CUDA and compilation, beside the renderers; less if it is warm.
+        start_up = 45.0 if (training / "checkpoint.pt").exists() else 90.0
         left = max(until - time.monotonic() - start_up, 5.0)
         minutes = min(minutes, (_trained_seconds(training) + left) / 60)
     with _tool(
@@ -249,11 +261,10 @@ def _summary(sitting: Sitting, training: Path, data: Path, begin: float) -> dict
     }
 
 
-def _measured(
+def _held_out_means(
     sitting: Sitting, weights: Path, held_out: Path, deadline: float, log: IO[str]
 ) -> dict[str, object]:
-    """The held-out set's means, and how busy the accelerator could have been, if time is left."""
-    figures: dict[str, object] = {}
+    """Nothing, if time is up before they are known."""
     evaluation = sitting.work / "evaluation.json"
     with (
         evaluation.open("w") as file,
@@ -267,12 +278,9 @@ def _measured(
         with suppress(json.JSONDecodeError):  # it was cut off
             report = json.loads(line)
             overall = report["means"][-1]
-            figures["held_out"] = dict(zip(report["columns"], overall["values"], strict=True))
-    if "held_out" not in figures:
-        log.write(evaluation.read_text())
-    if deadline - time.monotonic() > BARE_SECONDS:
-        figures |= bare_rates(sitting)
-    return figures
+            return {"held_out": dict(zip(report["columns"], overall["values"], strict=True))}
+    log.write(evaluation.read_text())
+    return {}
 
 
 def bare_rates(sitting: Sitting) -> dict[str, object]:
@@ -416,7 +424,7 @@ def rehearse(folder: Path) -> dict[str, object]:
         _tool("pack", meshes, pack, log=log) as packing,
     ):
         assert packing.wait() == 0
-    first = replace(tiny(folder), meshes=pack)
+    first = replace(tiny(folder), meshes=pack, train_options=("--stage", "chamfer"))
     stopped = run(first)
     warm = run(replace(first, out=folder / "out-2", stop_at_step=_steps(stopped) + 20))
     assert _steps(warm) > _steps(stopped)

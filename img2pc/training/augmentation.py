@@ -49,7 +49,7 @@ def augmented(
     if not len(spoilt):
         return crops
     bent, shaded, ragged, coarse = chosen[:, spoilt]
-    spoilt = spoilt.to(crops.device)
+    spoilt = _on(crops.device, spoilt)
     pixels = (crops[spoilt].permute(0, 3, 1, 2).float() / 255).contiguous()
     # Where pixels move they are weighted by alpha, or what is around would bleed into the object.
     pixels = _some(_weighted(pixels), bent, _bent, generator)
@@ -75,7 +75,7 @@ def _in_other_light(
 ) -> UInt8[Tensor, "batch size size 4"]:
     """The same with other colours in those that are chosen. It needs no backdrop, so that it is not
     done with the faults: outlines would get one."""
-    which = chosen.nonzero()[:, 0].to(crops.device)
+    which = _on(crops.device, chosen.nonzero()[:, 0])
     if not len(which):
         return crops
     draw = _Draw(len(which), generator, crops.device)
@@ -102,11 +102,18 @@ def _some(
     generator: torch.Generator,
 ) -> Float[Tensor, "batch 4 size size"]:
     """The same with the fault in those that are chosen."""
-    which = chosen.nonzero()[:, 0].to(pixels.device)
+    which = _on(pixels.device, chosen.nonzero()[:, 0])
     if not len(which):
         return pixels
     draw = _Draw(len(which), generator, pixels.device)
     return pixels.index_copy(0, which, fault(pixels[which], draw))
+
+
+def _on(device: torch.device, values: Tensor) -> Tensor:
+    """Copied there without waiting for what is still to be done there."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 class _Draw:
@@ -117,7 +124,7 @@ class _Draw:
 
     def between(self, low: float, high: float) -> Float[Tensor, "batch 1 1 1"]:
         uniform = torch.rand(self._batch, 1, 1, 1, generator=self._generator)
-        return (low + (high - low) * uniform).to(self._device)
+        return _on(self._device, low + (high - low) * uniform)
 
     def one(self, low: float, high: float) -> float:
         """The same for all the batch."""
@@ -127,7 +134,7 @@ class _Draw:
         """Smooth, of standard deviation about one."""
         noise = torch.randn(self._batch, 1, cells, cells, generator=self._generator)
         return functional.interpolate(
-            noise.to(self._device), size=(size, size), mode="bicubic", align_corners=False
+            _on(self._device, noise), size=(size, size), mode="bicubic", align_corners=False
         )
 
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import lightning_fabric
 import torch
 from jaxtyping import Float
 
-from img2pc.cameras import fixed_cameras
+from img2pc.cameras import OrthographicCameras, fixed_cameras
 from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import WeightsInfo, load_weights, save_weights
 from img2pc.choices import Renderer, Stage
@@ -172,6 +173,8 @@ def train(
     samples = before.samples
     if settings.compiled:
         _compile(generator, model, settings.batch_size, fabric)
+        if isinstance(data, ShardedDataset) and settings.rescan_minutes is not None:
+            data.grow()  # compiling takes a minute
 
     batches = _batches(data, settings, step, fabric)
 
@@ -280,7 +283,8 @@ def _novel_loss(
     thinned = Views(
         predicted.coordinates[..., rows, rows, :], predicted.mask_logits[..., rows, rows]
     )
-    points = points_from_views(thinned, fixed_cameras(predicted.depth.shape[-1]))
+    fixed = _fixed_cameras_on(predicted.depth.device, predicted.depth.shape[-1])
+    points = points_from_views(thinned, fixed)
     rendered = render(
         points.flatten(-3, -2), thinned.mask_logits.flatten(-3), cameras, settings.renderer
     )
@@ -293,8 +297,15 @@ def _chamfer_loss(
     """How far the points are from the true surface and it from them; other points each lot."""
     # With the lot itself it would draw the numbers that chose the pictures' faults.
     generator = torch.Generator(true.depth.device).manual_seed(~lot)
-    cameras, weight = fixed_cameras(true.depth.shape[-1]), settings.completeness_weight
+    cameras = _fixed_cameras_on(true.depth.device, true.depth.shape[-1])
+    weight = settings.completeness_weight
     return chamfer_losses(predicted, true, cameras, generator, weight).total
+
+
+@cache
+def _fixed_cameras_on(device: torch.device, image_size: int) -> OrthographicCameras:
+    """Copied once: a GPU would wait for it in every step."""
+    return fixed_cameras(image_size).to(torch.empty(0, device=device))
 
 
 def _keep_freed_memory() -> None:
