@@ -26,6 +26,11 @@ Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # p_y_up = M @ 
 
 _METRE_SUFFIXES = (".ply", ".glb")
 _MM_PER_METRE = 1000.0
+# A GLB without normals is drawn faceted (glTF 2.0, sec. 3.7.2.1).
+_EXPORT_OPTIONS: dict[str, dict[str, Any]] = {
+    ".obj": {"digits": 9},
+    ".glb": {"include_normals": True},
+}
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,7 @@ def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
     colours = mesh.colours if suffix in COLOUR_SUFFIXES else None
     look = {"visual": _gltf_visual(colours)} if suffix == ".glb" else {"vertex_colors": colours}
     mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, process=False, **look)
-    options: dict[str, Any] = {"digits": 9} if suffix == ".obj" else {}
-    exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **options)
+    exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **_EXPORT_OPTIONS.get(suffix, {}))
     encoded = exported.encode() if isinstance(exported, str) else exported
     return _same_every_time(encoded) if suffix == ".3mf" else encoded
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
 from dataclasses import replace
@@ -14,7 +15,7 @@ import trimesh
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.data.mesh_folder import MeshFile, load_mesh
 from img2pc.errors import BadInputError
-from img2pc.mesh_files import TriangleMesh, encode_mesh, read_mesh
+from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh, encode_mesh, read_mesh
 
 METRE_SUFFIXES = (".ply", ".glb")
 
@@ -113,6 +114,20 @@ def test_convention_colours_of_glb_are_linear_and_no_metal(
     shape = load_mesh(MeshFile(path, "thing"))
     assert shape.face_colour is not None
     assert 255 * shape.face_colour[0] == pytest.approx([0, 188, 255], abs=0.5)
+
+
+def test_convention_normals_of_glb_point_outwards(wedge: TriangleMesh) -> None:
+    """Without any, viewers draw it faceted."""
+    content = encode_mesh(wedge, ".glb")
+    length = int.from_bytes(content[12:16], "little")
+    header = json.loads(content[20 : 20 + length])
+    (primitive,) = header["meshes"][0]["primitives"]
+    accessor = header["accessors"][primitive["attributes"]["NORMAL"]]
+    begin = 28 + length + header["bufferViews"][accessor["bufferView"]].get("byteOffset", 0)
+    normals = np.frombuffer(content, np.float32, 12, begin).reshape(4, 3)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, rtol=1e-5)
+    outwards = (wedge.vertices - wedge.vertices.mean(0)) @ Y_UP_FROM_Z_UP.T
+    assert ((normals * outwards).sum(-1) > 0).all()
 
 
 @pytest.mark.parametrize("suffix", [".obj", ".ply"])
