@@ -44,10 +44,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method makes of a case: a cloud in the object frame, and Views, a batch of one."""
+    """What a method makes of a case: a cloud in the object frame, and Views, a batch of one, where
+    it has such."""
 
     points: Float[ndarray, "point 3"]
-    views: Views
+    views: Views | None = None
 
 
 Method = Callable[[list[Case]], list[Prediction]]
@@ -151,6 +152,29 @@ def generator_method(reconstructor: Reconstructor) -> Method:
     return predict
 
 
+def clouds_method(
+    folder: Path, unreadable: Callable[[BadInputError], None] = lambda error: None
+) -> Method:
+    """What another program made, in the object frame: for the case NAME the folder's NAME.ply.
+
+    `unreadable` is told of those that are missing or damaged; they have no points.
+
+    Raises:
+        BadInputError: the folder is missing.
+    """
+    if not is_folder(folder):
+        raise BadInputError(f"{folder} is not a folder")
+
+    def read(case: Case) -> Prediction:
+        try:
+            return Prediction(read_cloud(folder / f"{case.name}.ply").points)
+        except BadInputError as error:
+            unreadable(error)
+            return Prediction(np.zeros((0, 3)))
+
+    return lambda cases: [read(case) for case in cases]
+
+
 def evaluate(
     methods: Mapping[str, Method],
     cases: Iterator[Case],
@@ -174,9 +198,9 @@ def evaluate(
 def _score(method: str, case: Case, prediction: Prediction, sampled: int | None) -> CaseScores:
     seed = crc32(case.name.encode())
     cloud = compare_clouds(prediction.points, case.points, sampled, seed)
-    if case.views is None:
-        return CaseScores(method, case.name, case.category, cloud)
     ours, true = prediction.views, case.views
+    if ours is None or true is None:
+        return CaseScores(method, case.name, case.category, cloud)
     return CaseScores(
         method,
         case.name,

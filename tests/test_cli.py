@@ -17,7 +17,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from img2pc.checkpoints import load_weights
+from img2pc.checkpoints import load_weights, weights_digest
 from img2pc.cli import main
 from img2pc.cloud_files import read_cloud
 from img2pc.data import dataset
@@ -325,11 +325,37 @@ def test_evaluate_pairs(img2pc, pairs: Path, tiny_weights: Path) -> None:
     assert [row["category"] for row in report["means"]] == ["chair", "mug", "furniture", "all"]
     assert all(len(row["values"]) == len(report["columns"]) for row in report["means"])
     assert report["sampled"] is None
+    assert (report["weights"], report["data"]) == (str(tiny_weights), str(pairs))
+    assert report["digest"] == weights_digest(tiny_weights)
     table = img2pc("evaluate", pairs, "--weights", tiny_weights, "--limit", 1).out
     for word in ("chair", "furniture", "all"):
         assert word in table
+    assert report["digest"][:16] in table
     assert "mug" not in table
     assert "view 0" not in table  # a pair has no true views
+
+
+def test_evaluate_what_another_program_made(img2pc, pairs: Path, tiny_weights: Path) -> None:
+    """The truth itself is perfect, and what is missing is said and counts as empty."""
+    others = pairs / "others"
+    others.mkdir()
+    shutil.copy(pairs / "chair-a.ply", others)
+    ran = img2pc("evaluate", pairs, "--weights", tiny_weights, "--clouds", others, "--json")
+    assert ran.code == 6
+    assert ran.err.splitlines()[1:] == [  # below the bar
+        f"img2pc: counts as empty: {others / 'mug-b.ply'} is not a file",
+        "img2pc: clouds that cannot be read: 1",
+    ]
+    report = json.loads(ran.out)
+    scores = {
+        case["name"]: case["cloud"] for case in report["cases"] if case["method"] == str(others)
+    }
+    assert scores["chair-a"]["chamfer"] == pytest.approx(0, abs=1e-6)
+    assert scores["chair-a"]["f_scores"] == [100, 100, 100]
+    assert scores["mug-b"]["f_scores"] == [0, 0, 0]
+    missing = img2pc("evaluate", pairs, "--weights", tiny_weights, "--clouds", pairs / "none")
+    assert missing.code == 3
+    assert_one_line(missing.err)
 
 
 def test_evaluate_with_sampled_distances(img2pc, pairs: Path, tiny_weights: Path) -> None:

@@ -44,6 +44,13 @@ def evaluate(
             "Repeat it."
         ),
     ] = None,
+    clouds: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="A folder of what another program made, NAME.ply for the case NAME, in the frame "
+            "of ours: also measure these. Repeat it."
+        ),
+    ] = None,
     sampled: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -59,10 +66,21 @@ def evaluate(
     Distances are ×100 of the bounding-box diagonal. Cases that cannot be read
     are said on stderr and left out; then the exit code is 6.
     """
-    from img2pc.evaluation import GENERATOR, as_record, generator_method, list_cases, summarise
+    from img2pc import __version__
+    from img2pc.checkpoints import default_weights, weights_digest
+    from img2pc.evaluation import (
+        GENERATOR,
+        as_record,
+        clouds_method,
+        generator_method,
+        list_cases,
+        summarise,
+    )
     from img2pc.evaluation import evaluate as run
     from img2pc.reconstruction import Reconstructor
 
+    weights = weights or default_weights()
+    digest = weights_digest(weights)
     reconstructor = Reconstructor.load(weights, chosen_device(device))
     failures: dict[str, str] = {}
     count, cases = list_cases(
@@ -73,20 +91,33 @@ def evaluate(
         lambda name, error: failures.update({name: str(error)}),
     )
     methods = {GENERATOR: generator_method(reconstructor)}
+    no_clouds: list[BadInputError] = []
+    methods |= {str(each): clouds_method(each, no_clouds.append) for each in clouds or ()}
     if baselines:
         methods |= _baseline_methods(baselines, reconstructor.info)
     with ProgressBar("evaluate", count * len(methods)) as advance:
         results = run(methods, cases, sampled, report=lambda scores: advance(1))
     for name, reason in failures.items():
         _left_out(reason if name in reason else f"{name}: {reason}")
+    for error in no_clouds:
+        print(f"img2pc: counts as empty: {error}", file=sys.stderr)
     if not results:
         raise BadInputError(f"none of the {count} cases of {data} can be read")
     if as_json:
-        print(json.dumps({**as_record(results, sampled), "failures": failures}))
+        measured = {
+            "img2pc": __version__,
+            "weights": str(weights),
+            "digest": digest,
+            "data": str(data),
+        }
+        print(json.dumps({**measured, **as_record(results, sampled), "failures": failures}))
     else:
+        print(f"{data}, by {weights} (digest {digest[:16]})")
         print_tables(summarise(results))
     if failures:
         raise BatchError(f"{len(failures)} of {count} cases of {data} cannot be read")
+    if no_clouds:
+        raise BatchError(f"clouds that cannot be read: {len(no_clouds)}")
 
 
 def _baseline_methods(folders: list[Path], info: WeightsInfo) -> dict[str, Method]:
