@@ -56,6 +56,7 @@ _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
 _PLINTH_STEPS, _PLINTH_PRECISION_MM = 30, 0.01
+_TOLERANCE = 1 / 2000  # of simplifying, of the longest side
 _FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
 _VOXELS = "a coarse voxel grid"
 _Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
@@ -75,7 +76,8 @@ class MeshSettings:
         foot: cut the lowest part flat, just high enough to stand.
         min_thickness_mm: thicken walls that are thinner.
         base_mm: thickness of a plinth put below; 0 for none.
-        tolerance_mm: how far simplification may move the surface.
+        tolerance_mm: how far simplification may move the surface; by default a 2000th of the
+            longest side, so that the triangles do not depend on the size.
         faces: simplify further, to at most this many.
         up: which axis of the cloud points up.
         best_effort: return a mesh that is not printable rather than none.
@@ -89,7 +91,7 @@ class MeshSettings:
     foot: bool = True
     min_thickness_mm: float = 0.0
     base_mm: float = 0.0
-    tolerance_mm: float = 0.05
+    tolerance_mm: float | None = None
     faces: int | None = None
     up: str = "y"
     best_effort: bool = False
@@ -498,14 +500,14 @@ def _on_plinth(solid: Manifold, thickness_mm: float) -> tuple[Manifold, float]:
 def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     """Simplified to the tolerance; further, if there is a budget of faces, until it is met."""
     solid = solid.as_original()  # forgets which cut a face came from, which simplify would keep
-    simple = solid.simplify(settings.tolerance_mm)
+    tolerance = settings.tolerance_mm or float(_TOLERANCE * _size(solid).max())
+    simple = solid.simplify(tolerance)
     if settings.faces is None or simple.num_tri() <= settings.faces:
         return simple
     try:
         simple = _decimated(simple, settings.faces, settings.foot and not settings.base_mm)
     except (NativeCodeError, NotPrintableError) as error:  # it may open what was closed
         log.info("simplified without Open3D: %s", error)
-        tolerance = settings.tolerance_mm
         while simple.num_tri() > settings.faces and tolerance < _size(solid).max() / 10:
             tolerance *= 1.5
             simple = solid.simplify(tolerance)

@@ -27,10 +27,11 @@ def mesh_or_worse(cloud: PointArrays, path: Path, settings: MeshSettings | None)
     return ("a leg is loose",)
 
 
-def size_to_file(cloud: PointArrays, path: Path, settings: MeshSettings | None) -> tuple[str, ...]:
-    """Write what size was asked for."""
-    assert settings is not None
-    path.write_text(f"{settings.size_mm} {settings.height_mm}")
+def settings_to_file(
+    cloud: PointArrays, path: Path, settings: MeshSettings | None
+) -> tuple[str, ...]:
+    """Write what was asked for."""
+    path.write_text(repr(settings))
     return ()
 
 

@@ -26,9 +26,10 @@ from img2pc.cli.pictures import _expanded
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
+from img2pc.meshing import MeshSettings
 
 from .conftest import ENVIRONMENT, INTERRUPTIBLE, ROOT, Ran, assert_one_line
-from .in_a_process import mesh_or_worse, size_to_file
+from .in_a_process import mesh_or_worse, settings_to_file
 
 Run = Callable[..., Ran]
 
@@ -234,20 +235,33 @@ def test_meshes_are_made_in_processes_beside_their_clouds(
     assert statuses(reconstruct("--mesh", "stl", "--json"))["a.png"] == "skipped"
 
 
-def test_solids_are_of_the_size_asked_for(
-    reconstruct: Run, clouds: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (("--height", "6cm"), MeshSettings(height_mm=60.0)),
+        (
+            ("--size", "2in", "--base", "2", "--min-thickness", "0.8mm", "--faces", "5000"),
+            MeshSettings(size_mm=50.8, base_mm=2.0, min_thickness_mm=0.8, faces=5000),
+        ),
+    ],
+)
+def test_solids_are_as_they_were_asked_for(
+    options: tuple[str, ...],
+    settings: MeshSettings,
+    reconstruct: Run,
+    clouds: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("img2pc.meshing.mesh_to_file", size_to_file)
-    assert reconstruct("--mesh", "stl", "--height", "6cm", "--batch-size", 1).code == 0
-    assert (clouds / "a.stl").read_text() == "100.0 60.0"
-    assert reconstruct("--mesh", "stl", "--size", "2in", "--overwrite").code == 0
-    assert (clouds / "deep" / "c.stl").read_text() == "50.8 None"
+    monkeypatch.setattr("img2pc.meshing.mesh_to_file", settings_to_file)
+    assert reconstruct("--mesh", "stl", *options, "--batch-size", 1).code == 0
+    assert (clouds / "deep" / "c.stl").read_text() == repr(settings)
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (("--size", "60mm"), "are of solids"),
+        (("--faces", "5000"), "are of solids"),
         (("--mesh", "stl", "--height", "0"), "greater than 0"),
         (("-o", "solids.stl"), "with solids by --mesh stl"),
     ],

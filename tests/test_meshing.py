@@ -463,6 +463,13 @@ def test_more_tolerance_gives_fewer_faces(tower: PointArrays) -> None:
     assert coarse < fine / 2
 
 
+def test_the_triangles_do_not_depend_on_the_size(tower: PointArrays) -> None:
+    small, large = (
+        len(solid_from_cloud(tower, MeshSettings(size_mm=size)).mesh.faces) for size in (50, 1000)
+    )
+    assert large == pytest.approx(small, rel=0.02)
+
+
 def test_colours_are_those_of_the_points_nearby() -> None:
     cloud = ball()
     red, blue = np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8)

@@ -7,14 +7,18 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
 from img2pc.cli.console import print_report, set_up_logging
 from img2pc.cli.options import (
+    BaseOption,
+    FacesOption,
     HeightOption,
+    MinThicknessOption,
     QuietOption,
+    SizeOption,
     VerboseOption,
     app,
     check_apart,
@@ -60,10 +64,7 @@ def mesh(
     ] = False,
     glb: Annotated[bool, typer.Option("--glb", help="Beside the cloud.")] = False,
     three_mf: Annotated[bool, typer.Option("--3mf", help="Beside the cloud.")] = False,
-    size: Annotated[
-        float,
-        length_option("Of the longest side, plate and all.", positive_length_mm),
-    ] = "100mm",  # type: ignore[assignment]  # parsed
+    size: SizeOption = None,
     height: HeightOption = None,
     depth: Annotated[
         Optional[int],  # noqa: UP045
@@ -76,22 +77,16 @@ def mesh(
     smooth: Annotated[bool, typer.Option(help="Take noise out of the cloud first.")] = True,
     bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
-    base: Annotated[
-        float,
-        length_option("Put a plate this thick below it; 0: none."),
-    ] = "0mm",  # type: ignore[assignment]  # parsed
-    min_thickness: Annotated[
-        float,
-        length_option("Thicken walls below this; 0: none."),
-    ] = "0mm",  # type: ignore[assignment]  # parsed
+    base: BaseOption = None,
+    min_thickness: MinThicknessOption = None,
     tolerance: Annotated[
-        float,
-        length_option("How far simplifying may move it.", positive_length_mm),
-    ] = "0.05mm",  # type: ignore[assignment]  # parsed
-    faces: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=4, help="Simplify further, to at most this many triangles."),
+        Optional[float],  # noqa: UP045
+        length_option(
+            "How far simplifying may move it. Default: a 2000th of the longest side.",
+            positive_length_mm,
+        ),
     ] = None,
+    faces: FacesOption = None,
     up: Annotated[Literal["y", "z"], typer.Option(help="Which axis of the cloud is up.")] = "y",
     best_effort: Annotated[
         bool,
@@ -113,7 +108,6 @@ def mesh(
     """
     from img2pc.cloud_files import read_cloud
     from img2pc.folders import is_our_cloud
-    from img2pc.meshing import MeshSettings
 
     set_up_logging(verbose, quiet)
     chosen = {".stl": stl, ".obj": obj, ".ply": ply, ".glb": glb, ".3mf": three_mf}
@@ -134,7 +128,7 @@ def mesh(
         raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")
     if preview is not None:
         check_writable(preview)
-    settings = MeshSettings(
+    settings = mesh_settings(
         size_mm=size,
         height_mm=height,
         depth=depth,
@@ -150,6 +144,13 @@ def mesh(
     )
     arrays = read_cloud(cloud) if str(cloud) != "-" else _cloud_from_stdin()
     make_mesh(arrays, target, settings, preview)
+
+
+def mesh_settings(**chosen: Any) -> MeshSettings:
+    """What was not chosen, and is None, as it is by default."""
+    from img2pc.meshing import MeshSettings
+
+    return MeshSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _cloud_from_stdin() -> PointArrays:

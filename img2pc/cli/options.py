@@ -51,9 +51,27 @@ def length_option(says: str, parser: Callable[[str], float] = length_mm) -> Any:
     return typer.Option(parser=parser, metavar="LENGTH", help=says)
 
 
+SizeOption = Annotated[
+    Optional[float],  # noqa: UP045
+    length_option(
+        "Of solids: the longest side, plate and all. Default: 100mm.", positive_length_mm
+    ),
+]
 HeightOption = Annotated[
     Optional[float],  # noqa: UP045
     length_option("Of solids: from bed to top, instead of --size.", positive_length_mm),
+]
+BaseOption = Annotated[
+    Optional[float],  # noqa: UP045
+    length_option("Of solids: a plate this thick below. Default: none."),
+]
+MinThicknessOption = Annotated[
+    Optional[float],  # noqa: UP045
+    length_option("Of solids: thicken walls below this. Default: none are."),
+]
+FacesOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=4, help="Of solids: simplify further, to at most this many triangles."),
 ]
 
 

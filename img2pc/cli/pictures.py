@@ -20,19 +20,21 @@ import typer
 
 from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES, Background, Device
 from img2pc.cli.console import ProgressBar, set_up_logging
-from img2pc.cli.meshes import make_mesh
+from img2pc.cli.meshes import make_mesh, mesh_settings
 from img2pc.cli.options import (
+    BaseOption,
     DeviceOption,
+    FacesOption,
     HeightOption,
+    MinThicknessOption,
     QuietOption,
+    SizeOption,
     VerboseOption,
     WeightsOption,
     app,
     check_apart,
     check_mesh_suffix,
     chosen_device,
-    length_option,
-    positive_length_mm,
 )
 from img2pc.errors import BadInputError, BatchError
 from img2pc.files import exists, is_file, is_folder, write_errors
@@ -64,11 +66,11 @@ def reconstruct(
         Optional[Literal["stl", "obj", "glb", "3mf"]],  # noqa: UP045
         typer.Option(help="A solid beside the cloud, of all its points."),
     ] = None,
-    size: Annotated[
-        Optional[float],  # noqa: UP045
-        length_option("Of solids: the longest side. Default: 100mm.", positive_length_mm),
-    ] = None,
+    size: SizeOption = None,
     height: HeightOption = None,
+    base: BaseOption = None,
+    min_thickness: MinThicknessOption = None,
+    faces: FacesOption = None,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -132,6 +134,13 @@ def reconstruct(
     set_up_logging(verbose, quiet)
     from img2pc.folders import Targets, check_replaceable
 
+    of_solids = {
+        "size_mm": size,
+        "height_mm": height,
+        "base_mm": base,
+        "min_thickness_mm": min_thickness,
+        "faces": faces,
+    }
     targets = Targets(output, None if mesh is None else f".{mesh}", preview, save_mask)
     images = _expanded(images)
     image = images[0]
@@ -144,7 +153,7 @@ def reconstruct(
         if image.suffix.lower() in CLOUD_SUFFIXES:
             raise BadInputError(f"{image} is a point cloud; `img2pc mesh` makes a solid of it")
         job, folders = _one(image, targets, mask, as_json, overwrite)
-        solid = _mesh_settings(size, height, job.mesh)
+        solid = _mesh_settings(job.mesh, **of_solids)
         from img2pc.batch import BatchSettings
 
         settings = BatchSettings(background, points, colour=colour, mesh=solid)
@@ -158,7 +167,7 @@ def reconstruct(
     listing = _many(images, targets, part, mask)
     if output is None and not overwrite:
         check_replaceable(listing.jobs)
-    solid = _mesh_settings(size, height, mesh)
+    solid = _mesh_settings(mesh, **of_solids)
     from img2pc.batch import BatchSettings
 
     settings = BatchSettings(background, points, _batch_size(batch_size), colour, solid)
@@ -200,18 +209,16 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _mesh_settings(
-    size: float | None, height: float | None, mesh: Path | str | None
-) -> MeshSettings | None:
+def _mesh_settings(mesh: Path | str | None, **chosen: float | None) -> MeshSettings | None:
     """None for the defaults, and where no mesh is wanted: importing what makes them takes time."""
-    if size is None and height is None:
+    if all(value is None for value in chosen.values()):
         return None
     if mesh is None:
-        raise typer.BadParameter("--size and --height are of solids: say --mesh, or -o NAME.stl")
-    from img2pc.meshing import MeshSettings
-
-    settings = MeshSettings(height_mm=height)
-    return settings if size is None else replace(settings, size_mm=size)
+        raise typer.BadParameter(
+            "--size, --height, --base, --min-thickness and --faces are of solids: say --mesh, or "
+            "-o NAME.stl"
+        )
+    return mesh_settings(**chosen)
 
 
 # --- One picture ----------------------------------------------------------------------------------
