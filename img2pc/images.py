@@ -14,7 +14,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from numpy import ndarray
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, UnidentifiedImageError
+from PIL import (
+    ExifTags,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    UnidentifiedImageError,
+)
 from torch import Tensor
 
 from img2pc.errors import BadInputError
@@ -77,7 +84,9 @@ def read_image(picture: Picture) -> UInt8[ndarray, "height width 4"]:
         raise BadInputError(f"{name} is too large: {error}") from error
     except UnidentifiedImageError as error:  # its text repeats the stream's repr
         raise BadInputError(f"{name} is not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:  # Pillow and its plugins raise what their parsers and DLLs do
         raise BadInputError(f"{name} is not an image that can be read: {error}") from error
 
 
@@ -147,7 +156,15 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
         raise BadInputError(f'{name} is a HEIC picture; to read it, pip install "img2pc[heic]"')
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(stream, formats=["AVIF"] if is_avif else None) as image:
+        # Image.open refuses JPEGs that telephones make.
+        is_jpeg = header.startswith(b"\xff\xd8\xff")
+        with (
+            JpegImagePlugin.jpeg_factory(stream)
+            if is_jpeg
+            else Image.open(stream, formats=["AVIF"] if is_avif else None)
+        ) as image:
+            if image.format == "EPS":  # Pillow would run Ghostscript, for as long as it takes
+                raise BadInputError(f"{name} is a PostScript program, not an image")
             _refuse_bombs(image, name)
             # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
             image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
@@ -198,13 +215,14 @@ def _heic_registered() -> bool:
 
 
 def _refuse_bombs(image: Image.Image, name: str) -> None:
-    """Raise beyond Pillow's limit of 89 megapixels; a JPEG may have twice that.
+    """Raise beyond Pillow's limit of 89 megapixels; a JPEG may have four times that.
 
-    A JPEG is reduced while it is decoded, and telephones make them of 108 megapixels.
+    A JPEG is reduced while it is decoded, and telephones make them of 200 megapixels.
     """
-    limit = Image.MAX_IMAGE_PIXELS
-    pixels = image.width * image.height
-    if limit is not None and pixels > limit and image.format not in ("JPEG", "MPO"):
+    if Image.MAX_IMAGE_PIXELS is None:
+        return
+    limit = Image.MAX_IMAGE_PIXELS * (4 if image.format in ("JPEG", "MPO") else 1)
+    if image.width * image.height > limit:
         raise BadInputError(
             f"{name} is too large: {image.width} × {image.height} pixels; the limit is "
             f"{limit / 1e6:.0f} million"
@@ -230,11 +248,13 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
             grey.putalpha(Image.fromarray(np.where(deep == transparent, 0, 255).astype(np.uint8)))
         return grey
     if image.mode in ("I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-        top = max(values.max(), 1.0)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+        top = max(float(values.max()), 1.0)
         if image.mode == "I" and 255 < top <= 65535:  # 16-bit greys that were widened
             top = 65535.0
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+        # In place: there may be 89 million.
+        np.multiply(values.clip(0, top, out=values), 255 / top, out=values)
+        return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
     return image
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import sys
 import threading
 import zlib
 from itertools import product
@@ -413,14 +414,34 @@ def test_pictures_too_large_for_a_photo_are_bad_input(
         read_image(tmp_path / "bomb.png")
 
 
-def test_a_jpeg_may_have_twice_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is reduced while it is decoded, and telephones make them of 108 megapixels."""
-    Image.new("L", (15, 20)).save(tmp_path / "photo.jpg")
-    Image.new("L", (21, 20)).save(tmp_path / "bomb.jpg")
+def test_a_jpeg_may_have_four_times_the_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reduced while it is decoded, and telephones make them of 200 megapixels."""
+    Image.new("L", (39, 20)).save(tmp_path / "photo.jpg")
+    Image.new("L", (41, 20)).save(tmp_path / "bomb.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
-    assert read_image(tmp_path / "photo.jpg").shape == (20, 15, 4)
+    assert read_image(tmp_path / "photo.jpg").shape == (20, 39, 4)
     with pytest.raises(BadInputError, match="too large"):
         read_image(tmp_path / "bomb.jpg")
+
+
+def test_postscript_is_not_run(tmp_path: Path) -> None:
+    """Whatever its name, Pillow would have Ghostscript draw it."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "page.png", format="EPS")
+    with pytest.raises(BadInputError, match=r"page\.png is a PostScript program"):
+        read_image(tmp_path / "page.png")
+
+
+def test_a_plugin_that_does_not_load_is_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    images._heic_registered.cache_clear()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(images.importlib.util, "find_spec", lambda name: object())
+    with pytest.raises(BadInputError, match="pillow_heif"):
+        read_image(tmp_path / "photo.heic")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
