@@ -111,7 +111,9 @@ def run_batch(
     size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
     meshes = (
-        _mesh_processes(settings.mesh) if any(job.mesh for job in jobs) else nullcontext(_no_mesh)
+        _mesh_processes(settings.mesh, stop)
+        if any(job.mesh for job in jobs)
+        else nullcontext(_no_mesh)
     )
     with _single_threaded(on_cpu) as prepare, meshes as write_mesh:
         pool = ThreadPoolExecutor(threads, initializer=prepare)
@@ -233,11 +235,17 @@ def _make_folders(job: Job) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
 
 
+class _StoppedError(Exception):
+    """A picture was not done, and will be by the same command."""
+
+
 @contextmanager
 def _failures_of(job: Job, outcomes: list[Outcome]) -> Iterator[None]:
     """Whatever goes wrong with one picture becomes its outcome."""
     try:
         yield
+    except _StoppedError:
+        pass
     except Exception as error:
         outcomes.append(failure(job, error))
 
@@ -292,10 +300,10 @@ def _no_mesh(cloud: PointArrays, path: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def _mesh_processes(settings: MeshSettings | None) -> Iterator[MeshWriter]:
+def _mesh_processes(settings: MeshSettings | None, stop: Stop) -> Iterator[MeshWriter]:
     """A function that makes and writes a mesh in a process, one for each thread, and waits for it.
 
-    One that is killed fails the mesh that it was at, and no other.
+    One that is killed fails the mesh that it was at, and no other; if all were meant to end, none.
     """
     from img2pc.meshing import mesh_to_file
 
@@ -312,6 +320,8 @@ def _mesh_processes(settings: MeshSettings | None) -> Iterator[MeshWriter]:
             return made.result()
         except BrokenProcessPool as error:
             pools.pop(thread).shutdown()
+            if stop.asked:  # SIGTERM was for this process too
+                raise _StoppedError from error
             raise Img2pcError(
                 f"the process that made {path} was killed, perhaps for want of memory"
             ) from error

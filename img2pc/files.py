@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from img2pc.errors import BadInputError
 
@@ -38,6 +38,11 @@ def is_same_file(one: Path, other: Path) -> bool:
         return os.path.abspath(one) == os.path.abspath(other)  # noqa: PTH100
 
 
+def by_name(path: PurePath) -> tuple[str, ...]:
+    """The key of one order on all systems; Windows' own knows no capitals."""
+    return path.parts
+
+
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
     """What the operating system refuses within the block is said of `path`.
@@ -61,6 +66,19 @@ def check_writable(path: Path) -> None:
         if is_folder(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent).close()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder that is gone afterwards.
+
+    Raises:
+        BadInputError: there is no place for one.
+    """
+    with write_errors(Path("temporary files")):
+        folder = tempfile.TemporaryDirectory(prefix="img2pc-")
+    with folder as name:
+        yield Path(name)
 
 
 @contextmanager

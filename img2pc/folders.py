@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from img2pc.errors import BadInputError
-from img2pc.files import exists, is_file
+from img2pc.files import by_name, exists, is_file
 
 PICTURE_FORMATS = (
     *("apng", "avif", "bmp", "dib", "gif", "heic", "heics", "heif", "hif", "j2c", "j2k", "jfif"),
@@ -167,16 +167,17 @@ def jobs_of_pictures(
         BadInputError: two of the same name would become one file or have one mask, none is left, or
             previews or masks would lie among the pictures.
     """
-    pictures = sorted(picture for picture in dict.fromkeys(pictures) if not _is_ours(picture))
+    distinct = dict.fromkeys(pictures)
+    pictures = sorted((each for each in distinct if not _is_ours(each)), key=by_name)
     if not pictures:
         raise BadInputError("these are previews and masks that img2pc drew")
     for folder in {picture.parent for picture in pictures}:
         _keep_apart(targets, masks, folder)
     mirrored = any(targets.folders)
     places = [Path(picture.name) if mirrored else picture for picture in pictures]
-    distinct = places if masks is None else [Path(picture.name) for picture in pictures]
-    count = Counter(map(_on_any_disk, distinct))
-    for picture, place in zip(pictures, distinct, strict=True):
+    told_apart = places if masks is None else [Path(picture.name) for picture in pictures]
+    count = Counter(map(_on_any_disk, told_apart))
+    for picture, place in zip(pictures, told_apart, strict=True):
         if count[_on_any_disk(place)] > 1:
             raise BadInputError(f"{picture} is not the only one of its name; name their folder")
     placed = [
@@ -202,9 +203,10 @@ def _jobs(
     )
 
 
-def check_replaceable(jobs: Sequence[Job]) -> None:
+def check_replaceable(jobs: Sequence[Job], named: Path | None = None) -> None:
     """Clouds beside their pictures replace none but ours: others' may be the truth about them.
-    Neither do meshes: those without such a cloud beside them are others'.
+    Neither do meshes: those without such a cloud beside them are others'. What is `named` may be
+    replaced.
 
     Raises:
         BadInputError: one would.
@@ -213,8 +215,10 @@ def check_replaceable(jobs: Sequence[Job]) -> None:
         if job.cloud is None or is_our_cloud(job.cloud):
             continue
         for path in (job.cloud, job.mesh):
-            if path is not None and is_file(path):
-                raise BadInputError(f"{path} is not of img2pc; say with -o where the clouds go")
+            if path not in (None, named) and is_file(path):
+                raise BadInputError(
+                    f"{path} is not of img2pc; say another place with -o, or --overwrite"
+                )
 
 
 def is_our_cloud(path: Path) -> bool:
@@ -262,7 +266,7 @@ def _pictures(
         # What starts with a dot is another program's: .Trash-1000, .venv.
         below[:] = sorted(each for each in below if not each.startswith("."))
         pictures += [here / file for file in files if _is_picture(here / file, with_ours)]
-    return sorted(pictures), unreadable
+    return sorted(pictures, key=by_name), unreadable
 
 
 def _is_picture(path: Path, with_ours: bool) -> bool:

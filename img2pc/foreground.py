@@ -345,12 +345,12 @@ def rembg_alpha(
     try:
         with _LOADING:  # of many pictures each thread would load it
             session = _session(model)
+        mask = session.predict(Image.fromarray(rgb))[0]
     except (Exception, SystemExit) as error:  # rembg exits where ONNX does not load
         reason = error.__context__ if isinstance(error, SystemExit) else error
         raise BadInputError(
             f"rembg does not work here, with its model {model}: {reason}"
         ) from error
-    mask = session.predict(Image.fromarray(rgb))[0]
     return np.asarray(mask.convert("L"))
 
 

@@ -107,12 +107,17 @@ def read_mesh(path: Path) -> TriangleMesh:
             f"{path} holds no triangles; if it is a point cloud, `img2pc mesh` makes a solid of it"
         )
     vertices, faces = joined(pieces)
-    if not np.isfinite(vertices).all():
-        raise BadInputError(f"{path} holds coordinates that are not finite")
     if suffix == ".3mf":
-        vertices = vertices * trimesh.units.unit_conversion(scene.units, "mm")
+        try:
+            vertices = vertices * trimesh.units.unit_conversion(scene.units, "mm")
+        except (KeyError, ValueError) as error:
+            raise BadInputError(f"{path} has an unknown unit: {scene.units}") from error
     if suffix in _METRE_SUFFIXES:
         vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = np.isfinite(vertices.astype(np.float32)).all()
+    if not finite:
+        raise BadInputError(f"{path} holds coordinates that are not finite")
     _, first, index = np.unique(
         vertices.astype(np.float32), axis=0, return_index=True, return_inverse=True
     )

@@ -12,7 +12,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -22,6 +21,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from img2pc.errors import Img2pcError
+from img2pc.files import temporary_folder, write_errors
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +92,15 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
             "Open3D is not installed; it has releases for Python 3.10 to 3.14 "
             "(on Linux with ARM from 3.13 on)"
         )
-    with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
-        _save(Path(folder) / "request.npz", request)
+    with temporary_folder() as folder:
+        with write_errors(folder):
+            _save(folder / "request.npz", request)
         # The child finds what this process finds, and nothing that lies in the current folder.
         paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "img2pc.open3d_process", task, folder],
+                [sys.executable, "-m", "img2pc.open3d_process", task, str(folder)],
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -115,7 +116,7 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
         if done.returncode:
             last = said.splitlines()[-1] if said else "no message"
             raise NativeCodeError(f"Open3D failed (exit {done.returncode}): {last}")
-        with np.load(Path(folder) / "answer.npz", allow_pickle=False) as answer:
+        with np.load(folder / "answer.npz", allow_pickle=False) as answer:
             return dict(answer)
 
 

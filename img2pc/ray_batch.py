@@ -84,7 +84,10 @@ def _outcomes(
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         resource = "GPU" if device == "cuda" else "CPU"
-        actors = max(1, int(ray.cluster_resources().get(resource, 1)))  # type: ignore[no-untyped-call]
+        there = int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+        if resource == "GPU" and not there:  # Ray would wait for one
+            raise BadInputError("the Ray cluster has no GPU; use cpu")
+        actors = max(1, there)
         size = pictures_at_once(len(jobs), actors, settings, device)
         # An actor's current folder is another.
         by_picture = {job.picture.absolute(): job for job in jobs}

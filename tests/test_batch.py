@@ -376,7 +376,7 @@ def test_meshes_are_made_in_a_process_and_one_that_is_killed_fails_one_mesh(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
-    with batch._mesh_processes(None) as write:
+    with batch._mesh_processes(None, Stop()) as write:
         write(TWO_POINTS, tmp_path / "first.stl")
         with pytest.raises(NotPrintableError, match="two bodies"):
             write(TWO_POINTS, tmp_path / "refuse.stl")
@@ -390,6 +390,19 @@ def test_meshes_are_made_in_a_process_and_one_that_is_killed_fails_one_mesh(
     # Ctrl-C is this process's to handle.
     assert first[2:] == last[2:] == ["True", str(sys.platform != "win32")]
     assert not interrupts_blocked()
+
+
+def test_a_mesh_whose_process_was_meant_to_end_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`timeout` and Slurm end every process; an earlier run's failures stay what they were."""
+    monkeypatch.setattr("img2pc.meshing.mesh_to_file", mesh_or_worse)
+    stop, outcomes = Stop(), list[Outcome]()
+    with batch._mesh_processes(None, stop) as write:
+        stop.asked = True
+        with batch._failures_of(Job(tmp_path / "a.png", None), outcomes):
+            write(TWO_POINTS, tmp_path / "die.stl")
+    assert outcomes == []
 
 
 def test_meshes_are_made_in_no_more_processes_than_there_are_threads(

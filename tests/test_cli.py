@@ -26,7 +26,7 @@ from img2pc.data.shapes import Shape
 from img2pc.generator import SIZES
 from img2pc.training import loop
 
-from .conftest import ENVIRONMENT, INTERRUPTIBLE, assert_one_line, img2pc_process
+from .conftest import COMMAND, ENVIRONMENT, INTERRUPTIBLE, assert_one_line, img2pc_process
 
 # --- reconstruct ----------------------------------------------------------------------------------
 
@@ -145,9 +145,14 @@ def test_a_mesh_of_others_beside_a_picture_stays(
     shutil.copy(chair_picture, picture)
     model.write_text("theirs")
     arguments = ("reconstruct", picture, "--mesh", "obj", "--weights", tiny_weights)
-    ran = img2pc(*arguments)
-    assert (ran.code, ran.out) == (3, "")
-    assert ran.err == f"img2pc: {model} is not of img2pc; say with -o where the clouds go\n"
+    # Naming the cloud alone does not name the mesh.
+    for place in ([], ["-o", tmp_path / "chair.ply"]):
+        ran = img2pc(*arguments, *place)
+        assert (ran.code, ran.out) == (3, "")
+        assert model.read_text() == "theirs"
+    assert (
+        ran.err == f"img2pc: {model} is not of img2pc; say another place with -o, or --overwrite\n"
+    )
     assert model.read_text() == "theirs"
     # Unless they say so; then it is ours.
     for more in (["--overwrite"], []):
@@ -286,6 +291,34 @@ def test_so_are_those_of_one_of_many(
         with pytest.raises(SystemExit):
             main()
         assert ("in broken" in caplog.text) == debug
+
+
+@pytest.mark.parametrize(
+    "arguments", [["", "-o", "clouds"], ["photos", "-o", ""], ["a", "--mask="]]
+)
+def test_an_empty_argument_is_not_the_current_folder(
+    arguments: list[str], img2pc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = img2pc("reconstruct", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert_one_line(ran.err)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells there close nothing")
+def test_closed_streams(tmp_path: Path) -> None:
+    """As by `<&-` and `>&-`."""
+    for closed in (0, 1):
+        ran = subprocess.run(
+            [*COMMAND, "reconstruct", "-", "-o", str(tmp_path / "a.ply")],
+            preexec_fn=lambda closed=closed: os.close(closed),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        assert ran.returncode == 3
+        assert ran.stderr == "img2pc: the picture is not an image that can be read\n"
 
 
 def test_unexpected_errors_are_one_line_too(
@@ -628,7 +661,10 @@ def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_leaves_whole_shards_and_the_same_command_goes_on(img2pc, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_whole_shards_and_the_same_command_goes_on(
+    number: signal.Signals, img2pc, tmp_path: Path
+) -> None:
     folder = tmp_path / "shards"
     arguments = ["data", str(folder), "--family", "mug", "--size", "16", "--workers", "1"]
     process = subprocess.Popen(
@@ -640,11 +676,12 @@ def test_ctrl_c_leaves_whole_shards_and_the_same_command_goes_on(img2pc, tmp_pat
     )
     while process.poll() is None and not list(folder.glob("objects-*")):
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process
+    os.killpg(process.pid, number)  # as a terminal, or `timeout`, sends it: to every process
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    left = sorted(path.name for path in folder.iterdir())
+    assert "killed" not in err
+    left = sorted(path.name for path in folder.glob("[!.]*"))
     assert 1 < len(left) < 30
     assert all(name.startswith("objects-") for name in left[:-1])
     assert left[-1] == "settings.json"

@@ -18,7 +18,7 @@ from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
 from img2pc.cameras import OrthographicCameras, fixed_cameras, random_cameras
-from img2pc.data import dataset
+from img2pc.data import dataset, mesh_folder
 from img2pc.data.dataset import (
     Batch,
     DataSettings,
@@ -503,6 +503,19 @@ def test_a_manifest_without_the_columns_is_bad_input(meshes: Path) -> None:
     write_manifest(meshes, "file,kind", "table/b.glb,desk")
     with pytest.raises(BadInputError, match=r"manifest\.csv"):
         list_meshes(meshes)
+
+
+def test_as_many_meshes_are_kept_as_there_is_room_for(
+    meshes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 12 faces and 8 corners: 12 × 4 + 8 × 3 numbers of 8 bytes each."""
+    monkeypatch.setattr(mesh_folder, "_kept", {})
+    monkeypatch.setattr(mesh_folder, "_KEPT_BYTES", 2 * 576)
+    found = [MeshFile(meshes / name, "thing") for name in ("table/b.glb", "table/a.stl")]
+    found.append(MeshFile(meshes / "lamp/c.ply", "thing"))
+    first, again = ([load_mesh(mesh) for mesh in found] for _ in range(2))
+    kept = [one is other for one, other in zip(first, again, strict=True)]
+    assert kept == [True, True, False]
 
 
 def test_corners_of_no_face_do_not_count(tmp_path: Path) -> None:

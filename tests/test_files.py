@@ -4,12 +4,13 @@ import errno
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
 from img2pc.errors import BadInputError
 from img2pc.files import (
+    by_name,
     check_writable,
     exists,
     is_file,
@@ -33,6 +34,14 @@ def test_files_are_the_same_by_whatever_name(tmp_path: Path) -> None:
     assert is_same_file(there, link)
     assert is_same_file(missing, tmp_path / "below" / ".." / "b")
     assert not is_same_file(there, missing)
+
+
+@pytest.mark.parametrize("kind", [PurePosixPath, PureWindowsPath])
+def test_the_order_is_the_same_on_all_systems(kind: type[PurePath]) -> None:
+    """Windows' own has a.png before B.png."""
+    paths = [kind(name) for name in ("a.png", "a/c.png", "a-b/c.png", "B.png")]
+    ordered = [path.as_posix() for path in sorted(paths, key=by_name)]
+    assert ordered == ["B.png", "a/c.png", "a-b/c.png", "a.png"]
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:

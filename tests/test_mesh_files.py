@@ -58,16 +58,35 @@ def test_round_trip(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
     assert corners(again) == corners(renumbered)
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("inch", 25.4), ("meter", 1000), ("micron", 1e-3)])
-def test_a_3mf_says_its_unit(unit: str, factor: float, wedge: TriangleMesh, tmp_path: Path) -> None:
-    path = written(wedge, ".3mf", tmp_path)
+def in_another_unit(path: Path, unit: str) -> Path:
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content.replace(b'unit="millimeter"', f'unit="{unit}"'.encode()))
+    return path
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("inch", 25.4), ("meter", 1000), ("micron", 1e-3)])
+def test_a_3mf_says_its_unit(unit: str, factor: float, wedge: TriangleMesh, tmp_path: Path) -> None:
+    path = in_another_unit(written(wedge, ".3mf", tmp_path), unit)
     size = np.ptp(read_mesh(path).vertices, axis=0)
     np.testing.assert_allclose(size, factor * np.array([10, 20, 30]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", ["furlong", "", "nan * mm"])
+def test_a_3mf_of_an_unknown_unit_is_bad_input(
+    unit: str, wedge: TriangleMesh, tmp_path: Path
+) -> None:
+    path = in_another_unit(written(wedge, ".3mf", tmp_path), unit)
+    with pytest.raises(BadInputError, match=r"mesh\.3mf"):
+        read_mesh(path)
+
+
+def test_coordinates_beyond_single_precision_are_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "far.obj").write_text("v 0 0 0\nv 1e39 0 0\nv 0 1 0\nf 1 2 3\n")
+    with pytest.raises(BadInputError, match="not finite"):
+        read_mesh(tmp_path / "far.obj")
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])

@@ -110,6 +110,15 @@ def test_a_pack_is_of_the_split_that_it_was_made_from(
     assert len(list_meshes(every, "test")) == 3
 
 
+def test_a_pack_that_cannot_be_written_is_said_before_the_work(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("img2pc.data.mesh_folder._read_mesh", lambda mesh: pytest.fail("too late"))
+    for target in (tmp_path / "missing" / "pack", tmp_path):
+        with pytest.raises(BadInputError, match="cannot write"):
+            pack_meshes(meshes, target, None, lambda error: None)
+
+
 def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "broken.glb").write_bytes(b"broken")
     with pytest.raises(BadInputError, match="no meshes to pack"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from img2pc.errors import BadInputError
 from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface, read_with_open3d
 
 from .conftest import ROOT
@@ -104,6 +105,14 @@ def test_the_libusb_that_open3d_wants_is_loaded_before_it(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(NativeCodeError, match="True"):
         poisson_surface(sphere(), sphere(), depth=5, scale=1.1)
+
+
+def test_a_computer_without_temporary_files_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(BadInputError, match="cannot write temporary files"):
+        poisson_surface(np.eye(3), np.eye(3), 4, 1.1)
 
 
 def test_the_child_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,21 @@ def test_nothing_left_to_do_starts_no_cluster(
     assert "0 done, 3 skipped" in ran.err
 
 
+def test_a_cluster_without_the_gpu_that_is_asked_for(
+    photos: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray would wait for one."""
+    import ray
+
+    for name in ("init", "shutdown"):
+        monkeypatch.setattr(ray, name, lambda *given, **more: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0})
+    jobs = [Job(photos / "a.png", tmp_path / "a.ply")]
+    outcomes = run_on_ray(jobs, SETTINGS, tiny_weights, "cuda", "auto")
+    with pytest.raises(BadInputError, match="no GPU"):
+        next(outcomes)
+
+
 def test_an_address_that_does_not_answer_is_one_line(
     img2pc: Callable[..., Ran], photos: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:

@@ -262,6 +262,7 @@ def test_a_cloud_and_its_solid_or_neither_an_older_one(
     assert int((tmp_path / "fine.stl").read_text().split()[0]) > 1000  # of all points
     for name in ("refuse.stl", "refuse.glb"):
         (tmp_path / name).write_text("older")
+    shutil.copy(tmp_path / "fine.ply", tmp_path / "refuse.ply")
     for ran in (reconstruct("refuse.ply", "--mesh", "stl"), reconstruct("refuse.glb")):
         assert ran.code == 5
         assert_one_line(ran.err)

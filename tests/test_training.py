@@ -416,6 +416,12 @@ def test_faults_and_points_of_the_loss_are_drawn_apart(
     assert len({tuple(numbers.tolist()) for numbers in first}) == 6
 
 
+def test_a_checkpoint_of_another_program_is_refused(shards: Path, tmp_path: Path) -> None:
+    torch.save({"model": {}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(BadInputError, match="not of img2pc; choose another folder"):
+        train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)
+
+
 @pytest.mark.parametrize("lacking", ["what had been seen", "that values have a matrix apart"])
 def test_a_checkpoint_of_before_is_refused(
     lacking: str, uninterrupted: Path, shards: Path, tmp_path: Path

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -31,6 +32,11 @@ app.registered_commands.sort(key=lambda each: _ORDER.index(getattr(each.callback
 
 def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code (README, Exit codes)."""
+    # Closed ones (`>&-`) are None.
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(os.devnull, mode)  # noqa: PTH123, SIM115
+        for stream, mode in ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w"))
+    )
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names may be no text at all, or none that this encoding knows.
         unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
@@ -47,6 +53,10 @@ def main() -> None:
     # Of many pictures the others go on, so one's traceback is a message.
     logging.getLogger("img2pc.batch").setLevel(logging.DEBUG if debug else logging.NOTSET)
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if any(not argument or re.fullmatch("--[a-z-]+=", argument) for argument in arguments):
+        # As a path it would be the current folder.
+        print("img2pc: an argument is empty; is a variable not set?", file=sys.stderr)
+        sys.exit(2)
     try:
         app(args=arguments, prog_name="img2pc")
     except Exception as error:

@@ -28,7 +28,7 @@ from img2pc.cli.options import (
     positive_length_mm,
 )
 from img2pc.errors import BadInputError, NotPrintableError
-from img2pc.files import check_writable, exists
+from img2pc.files import check_writable, exists, temporary_folder, write_errors
 
 if TYPE_CHECKING:
     from img2pc.cloud_files import PointArrays
@@ -155,13 +155,12 @@ def mesh_settings(**chosen: Any) -> MeshSettings:
 
 def _cloud_from_stdin() -> PointArrays:
     """Its PLY by way of a file, because that is what readers read."""
-    import tempfile
-
     from img2pc.cloud_files import read_cloud
 
-    with tempfile.TemporaryDirectory(prefix="img2pc-") as folder:
-        path = Path(folder) / "stdin.ply"
-        path.write_bytes(sys.stdin.buffer.read())
+    with temporary_folder() as folder:
+        path = folder / "stdin.ply"
+        with write_errors(folder):
+            path.write_bytes(sys.stdin.buffer.read())
         try:
             return read_cloud(path)
         except BadInputError as error:

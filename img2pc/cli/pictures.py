@@ -232,8 +232,8 @@ def _one(
     from img2pc.folders import check_replaceable
 
     job = _job(image, targets, mask)
-    if targets.clouds is None and not overwrite:
-        check_replaceable([job])
+    if not overwrite and targets.clouds in (None, job.cloud):
+        check_replaceable([job], named=targets.clouds)
     if as_json and job.cloud is None and job.mesh is None:
         raise typer.BadParameter("--json and the cloud cannot both go to stdout")
     check_apart(image, job.given_mask, *job.outputs)

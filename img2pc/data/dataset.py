@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -352,6 +353,8 @@ def write_shards(
     ]
     done = objects - sum(min(SHARD_OBJECTS, objects - start) for start in missing)
     yield done
+    if sys.platform == "win32":
+        workers = min(workers, 61)  # concurrent.futures takes no more there
     with ProcessPoolExecutor(workers, get_context("spawn"), begin_worker) as pool:
         with interrupts_blocked():
             jobs = {
@@ -372,6 +375,8 @@ def write_shards(
                 if stop is not None and stop.asked:
                     break
         except BrokenProcessPool as error:
+            if stop is not None and stop.asked:  # SIGTERM was for the workers too
+                return
             raise Img2pcError(
                 "a process that drew objects was killed, perhaps for want of memory; the same "
                 "command goes on"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +17,12 @@ from trimesh.visual.color import linear_to_srgb, srgb_to_linear, to_float
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
 from img2pc.errors import BadInputError
-from img2pc.files import is_file, is_folder
+from img2pc.files import by_name, check_writable, is_file, is_folder
 from img2pc.mesh_files import joined, read_pieces
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
-# Larger files are read each time: every worker would hold gigabytes of a folder of scans.
-_KEPT_BYTES = 500_000
+# Of the meshes that each worker keeps, the first that it reads; others are read each time.
+_KEPT_BYTES = 500_000_000
 # Of the pieces of a mesh, whose file does not say.
 MATERIALS: tuple[Material, ...] = ("plastic", "wood", "metal", "fabric", "paint", "ceramic")
 
@@ -34,6 +33,9 @@ class MeshFile(NamedTuple):
     path: Path
     category: str
     pack: Path | None = None
+
+
+_kept: dict[MeshFile, Shape] = {}
 
 
 def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
@@ -61,7 +63,7 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     else:
         meshes = [
             MeshFile(path, path.parent.name)
-            for path in sorted(folder.rglob("*"))
+            for path in sorted(folder.rglob("*"), key=by_name)
             # What starts with a dot is another program's, macOS's ._a.glb for one.
             if path.suffix.lower() in MESH_SUFFIXES and not path.name.startswith(".")
         ]
@@ -116,6 +118,7 @@ def pack_meshes(
     """
     if not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
+    check_writable(pack)  # before all the work
     meshes = list_meshes(folder, split)
 
     def readable() -> Iterator[tuple[str, Shape]]:
@@ -144,21 +147,17 @@ def load_mesh(mesh: MeshFile) -> Shape:
     Raises:
         BadInputError: the file cannot be read or has no surface.
     """
-    return (_kept_mesh if _is_small(mesh) else _read_mesh)(mesh)
+    if mesh in _kept:
+        return _kept[mesh]
+    shape = _read_mesh(mesh)
+    if _bytes(shape) + sum(map(_bytes, _kept.values())) <= _KEPT_BYTES:
+        _kept[mesh] = shape
+    return shape
 
 
-def _is_small(mesh: MeshFile) -> bool:
-    if mesh.pack is not None:
-        return True
-    try:
-        return mesh.path.stat().st_size <= _KEPT_BYTES
-    except OSError:  # said when it is read
-        return False
-
-
-@lru_cache(maxsize=2048)
-def _kept_mesh(mesh: MeshFile) -> Shape:
-    return _read_mesh(mesh)
+def _bytes(shape: Shape) -> int:
+    arrays = (shape.vertices, shape.faces, shape.face_slot, shape.face_colour)
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _read_mesh(mesh: MeshFile) -> Shape:

@@ -79,7 +79,7 @@ def read_contents(path: Path) -> PackContents:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})[FORMAT])
             return PackContents(header["split"], dict(header["categories"]))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadInputError(
             f"{path} is not a pack of meshes, or is damaged; make one with `img2pc pack`"
         ) from error
@@ -94,7 +94,7 @@ def read_packed(path: Path, name: str, category: str) -> Shape:
     try:
         with safe_open(path, framework="numpy") as file:
             return _decoded(lzma.decompress(file.get_tensor(name).tobytes()), category)
-    except (OSError, SafetensorError, lzma.LZMAError, ValueError) as error:
+    except (OSError, SafetensorError, lzma.LZMAError, IndexError, ValueError) as error:
         raise BadInputError(f"mesh {name} of {path} is damaged: {error}") from error
 
 

@@ -441,6 +441,8 @@ def _resume(
         raise BadInputError(
             f"{path} is damaged; delete it to go on from the weights beside it"
         ) from error
+    if not isinstance(state, dict) or "config" not in state:
+        raise BadInputError(f"{path} is not of img2pc; choose another folder")
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
     groups = [len(saved["param_groups"]) for saved in state["optimisers"]]
