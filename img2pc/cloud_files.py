@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -181,13 +182,13 @@ def _read_xyz(path: Path) -> PointArrays:
     Of columns with other names or none, three beside each other that have unit length are normals,
     and the only three of whole numbers up to 255 are colours, unless all are next to black.
     """
-    text = path.read_text(encoding="utf-8-sig", errors="replace").replace(";", " ")
-    text = text.replace(",", "." if _has_decimal_commas(text) else " ")
-    rows = text.splitlines()
-    head = next((row for row in rows if row.strip()), "")
-    if re.match(r'\s*["a-z_]', head, re.IGNORECASE):
-        rows.remove(head)
-    table = _counted(path, rows, ("#", "//"))
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        comma = "." if _has_decimal_commas(file.read(4096).replace(";", " ")) else " "
+        file.seek(0)
+        rows = (row.replace(";", " ").replace(",", comma) for row in file)
+        head = next((row for row in rows if row.strip()), "")
+        is_named = re.match(r'\s*["a-z_]', head, re.IGNORECASE)
+        table = _counted(path, rows if is_named else chain([head], rows), ("#", "//"))
     if table.shape[1] < 3:
         raise BadInputError(f"{path} holds no points")
     names = [_SHORT.get(name, name) for name in re.findall("[a-z_]+", head.lower())]
@@ -217,12 +218,12 @@ def _read_xyz(path: Path) -> PointArrays:
 
 
 def _has_decimal_commas(text: str) -> bool:
-    """Whether 1.5 is written 1,5: then the first rows hold several commas between two numbers
-    each, which blanks part."""
+    """Whether 1.5 is written 1,5 in the first rows: then these hold several commas between two
+    numbers each, which blanks part."""
     decimal = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
     return any(
         sum(bool(decimal.fullmatch(number)) for number in row.split()) > 1
-        for row in text[:4096].splitlines()
+        for row in text.splitlines()
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,21 @@ def test_scans_may_follow_each_other_with_their_numbers(suffix: str, tmp_path: P
     assert read_cloud(saved(tmp_path / f"cloud.{suffix}", text)).points.tolist() == POINTS
     with pytest.raises(BadInputError, match="3 points announced, 2 there"):
         read_cloud(saved(tmp_path / f"cloud.{suffix}", text.rpartition("-")[0]))
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "pts"])
+def test_a_long_scan_takes_little_more_memory_than_its_file(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"scan.{suffix}"
+    rng = np.random.default_rng(0)
+    np.savetxt(path, rng.uniform(-9, 9, (30_000, 3)), fmt="%.15f")
+    read_cloud(path)
+    tracemalloc.start()
+    try:
+        assert len(read_cloud(path).points) == 30_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * path.stat().st_size
 
 
 @pytest.mark.parametrize("mark", ["#", "//"])
