@@ -5,26 +5,22 @@ from __future__ import annotations
 import functools
 import importlib
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from img2pc import __version__
-from img2pc.checkpoints import default_weights, weights_digest
 from img2pc.errors import Img2pcError
-from img2pc.foreground import (
-    MODEL_MISSING,
-    REMBG_MISSING,
-    rembg_alpha,
-    rembg_installed,
-    rembg_model,
-)
-from img2pc.reconstruction import Reconstructor
+
+# What imports PyTorch is imported where it is tried: PyTorch may be what does not work.
+if TYPE_CHECKING:
+    from img2pc.reconstruction import Reconstructor
 
 EXTRAS = {
     "heic": ("pillow-heif",),
@@ -51,14 +47,17 @@ def examine(weights: Path | None = None) -> Iterator[Finding]:
     """Everything that a reconstruction, a mesh and the extras need, one by one."""
     yield Finding("img2pc", __version__)
     yield Finding("Python", f"{platform.python_version()}, {platform.platform()}")
-    yield Finding("PyTorch", f"{torch.__version__}, {torch.get_num_threads()} threads")
-    yield Finding("CUDA", _cuda())
-    load = functools.cache(lambda: Reconstructor.load(weights))
-    yield _tried("weights", lambda: _weights(weights or default_weights(), load()))
-    yield _tried("forward pass", lambda: _forward(load()))
+    pytorch = _tried("PyTorch", _pytorch)
+    yield pytorch
+    if pytorch.error is None:
+        yield Finding("CUDA", _cuda())
+        load = functools.cache(lambda: _loaded(weights))
+        yield _tried("weights", lambda: _weights(weights, load()))
+        yield _tried("forward pass", lambda: _forward(load()))
     yield _tried("meshing", _meshing)
-    for extra, packages in EXTRAS.items():
-        yield Finding(f"extra {extra}", _extra(extra, packages))
+    if pytorch.error is None:
+        for extra, packages in EXTRAS.items():
+            yield Finding(f"extra {extra}", _extra(extra, packages))
 
 
 def _tried(name: str, attempt: Callable[[], str]) -> Finding:
@@ -71,18 +70,45 @@ def _tried(name: str, attempt: Callable[[], str]) -> Finding:
         return Finding(name, text, Img2pcError(f"{name} does not work here: {text}"))
 
 
+def _pytorch() -> str:
+    try:
+        import torch
+    except Exception as error:
+        hint = ""
+        if sys.platform == "win32":
+            hint = (
+                " (is Microsoft's Visual C++ Redistributable installed? "
+                "https://aka.ms/vc14/vc_redist.x64.exe)"
+            )
+        raise Img2pcError(f"PyTorch does not load: {error}{hint}") from error
+    return f"{torch.__version__}, {torch.get_num_threads()} threads"
+
+
 def _cuda() -> str:
+    import torch
+
     if not torch.cuda.is_available():
         return "none; the CPU will do"
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
 
 
-def _weights(path: Path, reconstructor: Reconstructor) -> str:
+def _loaded(weights: Path | None) -> Reconstructor:
+    from img2pc.reconstruction import Reconstructor
+
+    return Reconstructor.load(weights)
+
+
+def _weights(weights: Path | None, reconstructor: Reconstructor) -> str:
+    from img2pc.checkpoints import default_weights, weights_digest
+
+    path = weights or default_weights()
     samples = reconstructor.info.samples
     return f"{path}, digest {weights_digest(path)[:16]}, {samples} pictures seen"
 
 
 def _forward(reconstructor: Reconstructor) -> str:
+    import torch
+
     size = reconstructor.info.config.image_size
     crops = torch.full((1, size, size, 4), 255, dtype=torch.uint8)
     reconstructor.views(crops)  # the first one prepares
@@ -108,6 +134,14 @@ def _meshing() -> str:
 
 
 def _extra(extra: str, packages: tuple[str, ...]) -> str:
+    from img2pc.foreground import (
+        MODEL_MISSING,
+        REMBG_MISSING,
+        rembg_alpha,
+        rembg_installed,
+        rembg_model,
+    )
+
     versions = {package: _version(package) for package in packages}
     if extra == "rembg" and not rembg_installed():
         return REMBG_MISSING
