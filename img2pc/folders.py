@@ -20,6 +20,7 @@ PICTURE_FORMATS = (
 )
 # Of the PNGs that img2pc writes (PNG specification, sec. 11.3.4: textual information).
 MARK = ("Software", "img2pc")
+GIF_MARK = b"drawn by img2pc"  # a comment of its GIFs
 CLOUD_MARK = b"\ncomment img2pc"  # of the PLYs (pointclouds.encode_ply)
 PREVIEW_ENDING, MASK_ENDING = "_preview.png", "_mask.png"
 
@@ -226,10 +227,10 @@ def is_our_cloud(path: Path) -> bool:
     return _is_marked(path, CLOUD_MARK)
 
 
-def _is_marked(path: Path, mark: bytes) -> bool:
+def _is_marked(path: Path, mark: bytes, within: int = 128) -> bool:
     try:
         with path.open("rb") as file:
-            return mark in file.read(128)
+            return mark in file.read(within)
     except OSError:  # said later
         return False
 
@@ -278,6 +279,8 @@ def _is_picture(path: Path, with_ours: bool) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
+    if path.suffix.lower() == ".gif":
+        return _is_marked(path, GIF_MARK, 1024)  # a palette stands before it
     mark = b"tEXt" + b"\0".join(part.encode() for part in MARK)
     return path.suffix.lower() == ".png" and _is_marked(path, mark)
 

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import io
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from img2pc.errors import BadInputError
 from img2pc.files import written_atomically
-from img2pc.folders import MARK
+from img2pc.folders import GIF_MARK, MARK
 
 # What has the pixels of a picture; arrays are RGB or straight-alpha RGBA.
 # BytesIO is a BinaryIO to mypy, not to beartype.
@@ -137,6 +138,33 @@ def write_png(path: Path, pixels: UInt8[ndarray, "height width *channel"]) -> No
     mark.add_text(*MARK)
     with written_atomically(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=mark)
+
+
+def write_gif(
+    path: Path, frames: Sequence[UInt8[ndarray, "height width 3"]], milliseconds: int
+) -> None:
+    """Write an animation without end, each frame for that long, in colours common to all, marked as
+    ours; replaces the file in one step.
+
+    Raises:
+        BadInputError: the file cannot be written.
+    """
+    some = np.concatenate(frames[:: max(1, len(frames) // 6)])
+    palette = Image.fromarray(some).quantize(dither=Image.Dither.NONE)
+    drawn = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    ]
+    with written_atomically(path) as temporary:
+        drawn[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=drawn[1:],
+            duration=milliseconds,
+            loop=0,
+            comment=GIF_MARK,
+        )
 
 
 def has_real_alpha(rgba: UInt8[ndarray, "height width 4"]) -> bool:

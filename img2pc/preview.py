@@ -11,11 +11,13 @@ from PIL import Image, ImageOps
 
 from img2pc.cloud_files import PointArrays
 from img2pc.foreground import Foreground
-from img2pc.images import write_png
+from img2pc.images import write_gif, write_png
 from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh
 from img2pc.pointclouds import PointCloud
 from img2pc.printability import sample_surface
 
+# A turntable: a turn takes three seconds.
+_FRAMES, _FRAME_MS = 36, 80
 # Where the camera stands for each panel: azimuth from +Z towards +X, and elevation, degrees.
 SIDES = ((0.0, 15.0), (90.0, 15.0), (180.0, 15.0), (-45.0, 35.0))
 _CLAY = np.array([214, 190, 160])
@@ -87,12 +89,15 @@ def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], s
 
 def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: int = 320) -> None:
     """The picture, what of it is the object, and the cloud from four sides, the photographer's
-    azimuth first.
+    azimuth first; as a GIF the cloud on a turntable, beginning with that.
 
     Raises:
         BadInputError: the file cannot be written.
     """
     arrays = cloud.arrays()
+    if path.suffix.lower() == ".gif":
+        write_gif(path, _turns(arrays, size), _FRAME_MS)
+        return
     picture, alpha = foreground.rgba[..., :3], np.repeat(foreground.rgba[..., 3:], 3, -1)
     if foreground.method == "alpha":  # what is transparent has no colour to show
         share = alpha / 255
@@ -103,7 +108,7 @@ def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: i
 
 
 def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
-    """A mesh (+Z up) from the same four sides, as a dense cloud of its surface.
+    """A mesh (+Z up) from the same four sides, or turning, as a dense cloud of its surface.
 
     Raises:
         BadInputError: the file cannot be written.
@@ -117,15 +122,31 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
     points, normals = points @ Y_UP_FROM_Z_UP.T, normals @ Y_UP_FROM_Z_UP.T
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
-    write_png(path, np.concatenate(_sides(PointArrays(points, normals, colours), size, 1), axis=1))
+    cloud = PointArrays(points, normals, colours)
+    if path.suffix.lower() == ".gif":
+        write_gif(path, _turns(cloud, size, 1), _FRAME_MS)
+    else:
+        write_png(path, np.concatenate(_sides(cloud, size, 1), axis=1))
 
 
 def _sides(
     cloud: PointArrays, size: int, radius: int | None = None
 ) -> list[UInt8[ndarray, "size size 3"]]:
-    points, normals = cloud.points, cloud.normals
-    assert normals is not None
-    return [draw_cloud(points, normals, size, *side, cloud.colours, radius) for side in SIDES]
+    return [_drawn(cloud, size, *side, radius) for side in SIDES]
+
+
+def _turns(
+    cloud: PointArrays, size: int, radius: int | None = None
+) -> list[UInt8[ndarray, "size size 3"]]:
+    azimuths = np.linspace(0, 360, _FRAMES, endpoint=False)
+    return [_drawn(cloud, size, float(azimuth), SIDES[0][1], radius) for azimuth in azimuths]
+
+
+def _drawn(
+    cloud: PointArrays, size: int, azimuth: float, elevation: float, radius: int | None
+) -> UInt8[ndarray, "size size 3"]:
+    assert cloud.normals is not None
+    return draw_cloud(cloud.points, cloud.normals, size, azimuth, elevation, cloud.colours, radius)
 
 
 def _fitted(picture: UInt8[ndarray, "height width 3"], size: int) -> UInt8[ndarray, "size size 3"]:

@@ -21,7 +21,7 @@ from img2pc.folders import (
     jobs_of_pictures,
     list_jobs,
 )
-from img2pc.images import write_png
+from img2pc.images import write_gif, write_png
 
 SECOND = 10**9
 
@@ -236,6 +236,14 @@ def test_results_inside_the_folder_are_no_pictures(photos: Path) -> None:
     fill(photos, "clouds/b.png")  # but what lies among clouds is
     targets = Targets(photos / "clouds", None, photos / "seen", photos / "deep/../cut")
     assert names_of(list_jobs(photos, targets), photos) == ["a.png", "clouds/b.png"]
+
+
+def test_what_was_drawn_is_no_picture_wherever_it_lies(photos: Path) -> None:
+    fill(photos, "a.png", "others.gif")
+    grey = np.zeros((8, 8, 3), dtype=np.uint8)
+    write_png(photos / "drawn.png", grey)
+    write_gif(photos / "turning.gif", [grey, grey + 255], 80)
+    assert names_in(photos) == ["a.png", "others.gif"]
 
 
 def test_clouds_may_lie_beside_their_pictures(photos: Path) -> None:

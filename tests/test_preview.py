@@ -11,7 +11,7 @@ from PIL import Image
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError
 from img2pc.foreground import Foreground
-from img2pc.mesh_files import TriangleMesh
+from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh
 from img2pc.pointclouds import PointCloud
 from img2pc.preview import draw_cloud, write_mesh_preview, write_preview
 
@@ -126,6 +126,41 @@ def test_a_preview_is_the_picture_its_mask_and_four_sides(
     assert image[32, 64 + 60].tolist() == [255, 255, 255]
     drawn = [bool(image[32, panel * 64 + 32].max() < 255) for panel in range(2, 6)]
     assert drawn == [True, False, False, True]  # the point faces +Z, a little to -X
+
+
+def turning(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as gif:
+        assert gif.info["loop"] == 0  # without end
+        frames = []
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            frames.append(np.asarray(gif.convert("RGB")).astype(int))
+        return frames
+
+
+def test_a_gif_is_a_turn_that_begins_at_the_photographer(tmp_path: Path) -> None:
+    """Of a ball that is red towards +Z, green towards +X and else blue, as a cloud and a mesh."""
+    ball = trimesh.creation.icosphere(4)
+    x, z = ball.vertices[:, 0], ball.vertices[:, 2]
+    colours = np.where(
+        (z > 0.8)[:, None], [255, 0, 0], np.where((x > 0.8)[:, None], [0, 255, 0], [0, 0, 255])
+    ).astype(np.uint8)
+    normals = torch.from_numpy(np.array(ball.vertices)).float()
+    cloud = PointCloud(
+        normals / 12**0.5,
+        normals,
+        torch.zeros(len(x), dtype=torch.int64),
+        torch.ones(len(x)),
+        torch.from_numpy(colours),
+    )
+    write_preview(tmp_path / "cloud.gif", picture("alpha"), cloud, size=64)
+    upright = TriangleMesh(ball.vertices @ Y_UP_FROM_Z_UP, ball.faces, colours)
+    write_mesh_preview(tmp_path / "mesh.gif", upright, size=64)
+    for name in ("cloud.gif", "mesh.gif"):
+        frames = turning(tmp_path / name)
+        assert len(frames) == 36
+        middle = [int(frame[40, 32].argmax()) for frame in frames]
+        assert (middle[0], middle[9], middle[18]) == (0, 1, 2)
 
 
 def test_a_wide_picture_is_shown_whole(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
+from img2pc.choices import PREVIEW_SUFFIXES
 from img2pc.cli.console import print_report, set_up_logging
 from img2pc.cli.options import (
     BaseOption,
@@ -96,7 +97,7 @@ def mesh(
     ] = False,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="PNG of the solid from four sides."),
+        typer.Option(help="PNG of the solid from four sides, or GIF of it turning."),
     ] = None,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -124,9 +125,12 @@ def mesh(
     # As of `reconstruct`: what lies beside a cloud of ours is ours.
     if output is None and exists(target) and exists(cloud) and not is_our_cloud(cloud):
         raise BadInputError(f"{target} is there already; say -o {target} to replace it")
-    if preview is not None and preview.suffix.lower() != ".png":
-        raise typer.BadParameter(f"{preview} does not end in .png", param_hint="--preview")
     if preview is not None:
+        if preview.suffix.lower() not in PREVIEW_SUFFIXES:
+            raise typer.BadParameter(
+                f"{preview} does not end in {' or '.join(PREVIEW_SUFFIXES)}",
+                param_hint="--preview",
+            )
         check_writable(preview)
     settings = mesh_settings(
         size_mm=size,

@@ -18,7 +18,7 @@ from unicodedata import category
 
 import typer
 
-from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES, Background, Device
+from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES, PREVIEW_SUFFIXES, Background, Device
 from img2pc.cli.console import ProgressBar, set_up_logging
 from img2pc.cli.meshes import make_mesh, mesh_settings
 from img2pc.cli.options import (
@@ -74,7 +74,8 @@ def reconstruct(
     preview: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="PNG of picture, mask and the cloud from four sides; for many, a folder."
+            help="PNG of picture, mask and the cloud from four sides, or GIF of the cloud turning; "
+            "for many, a folder of PNGs."
         ),
     ] = None,
     save_mask: Annotated[
@@ -249,8 +250,11 @@ def _job(image: Path, targets: Targets, mask: Path | None) -> Job:
     from img2pc.folders import MASK_ENDING, PREVIEW_ENDING, GivenMasks, Job
 
     preview, save_mask = (
-        None if path is None else _png_or_in_folder(path, image.stem + ending)
-        for path, ending in ((targets.previews, PREVIEW_ENDING), (targets.masks, MASK_ENDING))
+        None if path is None else _named_or_in_folder(path, suffixes, image.stem + ending)
+        for path, suffixes, ending in (
+            (targets.previews, PREVIEW_SUFFIXES, PREVIEW_ENDING),
+            (targets.masks, (".png",), MASK_ENDING),
+        )
     )
     if mask is not None and is_folder(mask):
         mask = GivenMasks.read(mask).of(Path(image.name), Path(image.stem))
@@ -274,12 +278,13 @@ def _job(image: Path, targets: Targets, mask: Path | None) -> Job:
     return Job(image, None, output, preview, save_mask, mask)
 
 
-def _png_or_in_folder(path: Path, name: str) -> Path:
-    """The path of a PNG, or of one of this name in a folder, which need not be there yet."""
+def _named_or_in_folder(path: Path, suffixes: tuple[str, ...], name: str) -> Path:
+    """The path, or that of this name in it if it is a folder, which need not be there yet."""
     if is_folder(path) or not (path.suffix or exists(path)):
         return path / name
-    if path.suffix.lower() != ".png":
-        raise typer.BadParameter(f"{path} is neither NAME.png nor a folder")
+    if path.suffix.lower() not in suffixes:
+        named = " nor ".join(f"NAME{suffix}" for suffix in suffixes)
+        raise typer.BadParameter(f"{path} is neither {named} nor a folder")
     return path
 
 
