@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -63,14 +64,21 @@ def test_every_command_parses() -> None:
         command.make_context(name, rest, parent=context)
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
-    names: dict[str, object] = {}
-    exec(code, names)
-    assert len(names["cloud"]) > 1000  # type: ignore[arg-type]
+    short, stages = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(short, names)
+    assert len(names["cloud"]) > 1000
     assert (tmp_path / "chair.ply").exists()
+    names = {}
+    exec(stages, names)
+    assert names["crop"].shape == (128, 128, 4)
+    assert names["views"].depth.shape == names["views"].mask_probability.shape == (1, 8, 128, 128)
+    seen = names["seen"]
+    assert seen.depth.shape == (4, 128, 128)
+    assert ((seen.mask_logits > 0).float().mean((1, 2)) > 0.05).all()  # the chair, from each side
 
 
 def test_every_subcommand_is_mentioned() -> None:
