@@ -20,7 +20,7 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -110,12 +110,7 @@ def run_batch(
     threads = torch.get_num_threads() if on_cpu else min(8, os.cpu_count() or 1)
     size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    meshes = (
-        _mesh_processes(settings.mesh, stop)
-        if any(job.mesh for job in jobs)
-        else nullcontext(_no_mesh)
-    )
-    with _single_threaded(on_cpu) as prepare, meshes as write_mesh:
+    with _single_threaded(on_cpu) as prepare, _mesh_processes(settings.mesh, stop) as write_mesh:
         pool = ThreadPoolExecutor(threads, initializer=prepare)
         try:
             work = (
@@ -241,7 +236,7 @@ class _StoppedError(Exception):
 
 @contextmanager
 def _failures_of(job: Job, outcomes: list[Outcome]) -> Iterator[None]:
-    """Whatever goes wrong with one picture becomes its outcome."""
+    """Whatever goes wrong with one picture becomes its outcome, unless all were meant to end."""
     try:
         yield
     except _StoppedError:
@@ -295,22 +290,18 @@ def _single_threaded(on_cpu: bool) -> Iterator[Callable[[], None]]:
         torch.set_num_threads(before)
 
 
-def _no_mesh(cloud: PointArrays, path: Path) -> tuple[str, ...]:
-    raise AssertionError("no job wanted a mesh")
-
-
 @contextmanager
 def _mesh_processes(settings: MeshSettings | None, stop: Stop) -> Iterator[MeshWriter]:
     """A function that makes and writes a mesh in a process, one for each thread, and waits for it.
 
     One that is killed fails the mesh that it was at, and no other; if all were meant to end, none.
     """
-    from img2pc.meshing import mesh_to_file
-
     context = multiprocessing.get_context("spawn")
     pools: dict[int, ProcessPoolExecutor] = {}
 
     def write(cloud: PointArrays, path: Path) -> tuple[str, ...]:
+        from img2pc.meshing import mesh_to_file  # which takes a while: where it is wanted
+
         thread = threading.get_ident()
         if thread not in pools:
             pools[thread] = ProcessPoolExecutor(1, context, begin_worker)
@@ -320,7 +311,7 @@ def _mesh_processes(settings: MeshSettings | None, stop: Stop) -> Iterator[MeshW
             return made.result()
         except BrokenProcessPool as error:
             pools.pop(thread).shutdown()
-            if stop.asked:  # SIGTERM was for this process too
+            if stop.is_asked_by_now():  # SIGTERM was for this process too
                 raise _StoppedError from error
             raise Img2pcError(
                 f"the process that made {path} was killed, perhaps for want of memory"

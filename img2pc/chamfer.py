@@ -112,9 +112,10 @@ def _draw_points(
     # X, Y and Z of an item are each in one piece (views.views_from_depth).
     planes = views.coordinates.movedim(-1, 1).flatten(2)
     in_camera = planes.gather(2, chosen[:, None].expand(-1, 3, -1)).mT
-    object_from_camera = cameras.to(in_camera).object_from_camera
-    posed = object_from_camera[chosen // views.depth[0, 0].numel()]
-    points = (posed[..., :3, :3] * in_camera[..., None, :]).sum(-1) + posed[..., :3, 3]
+    view = chosen // views.depth[0, 0].numel()
+    object_from_camera = cameras.to(in_camera).object_from_camera[view]
+    turned = (object_from_camera[..., :3, :3] * in_camera[..., None, :]).sum(-1)
+    points = turned + object_from_camera[..., :3, 3]
     return points, logits.gather(1, chosen).sigmoid(), first
 
 

@@ -161,17 +161,6 @@ def oriented(
     return _passed_on(points, turned, np.abs(facing))
 
 
-def orient_by_visibility(
-    points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]
-) -> Float[ndarray, "point 3"]:
-    """Normals turned to the side from which their points can be seen.
-
-    On 38 fused clouds this set 96.4 % of the normals right, Open3D's consistent tangent planes
-    (k = 10, global sign by volume) 89.9 % at 40 times the cost; both fail on foliage and wires.
-    """
-    return np.where(_facing(points, normals)[:, None] < 0, -normals, normals)
-
-
 def _facing(
     points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]
 ) -> Float[ndarray, "point"]:
@@ -179,7 +168,9 @@ def _facing(
     other alone.
 
     Looks at the cloud from 64 directions through pixels coarser than its spacing; a point counts
-    as seen where it is (nearly) the first in its pixel.
+    as seen where it is (nearly) the first in its pixel. On 38 fused clouds this set 96.4 % of the
+    normals right, Open3D's consistent tangent planes (k = 10, global sign by volume) 89.9 % at 40
+    times the cost; both fail on foliage and wires.
     """
     step = spacing(points)
     sides, total = np.zeros((2, len(points)))
@@ -263,10 +254,9 @@ def _turned(
             return one_by_one, ("the cloud's normals point both ways; turned one by one",)
     # The sign of the volume says little of thin things, or where one side has more points; then
     # what can be seen decides, unless both sides can.
-    if ((points - points.mean(0)) * normals).sum() < 0:  # 3 × the volume
-        agree = (orient_by_visibility(points, normals) * normals).sum(-1) > 0
-        if agree.mean() < _CLEARLY_INWARDS:
-            return -normals, (_INWARDS,)
+    volume = ((points - points.mean(0)) * normals).sum()  # × 3
+    if volume < 0 and (_facing(points, normals) >= 0).mean() < _CLEARLY_INWARDS:
+        return -normals, (_INWARDS,)
     return normals, ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from zlib import crc32
 
@@ -16,7 +17,7 @@ from numpy import ndarray
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
-from img2pc.files import is_file, is_folder
+from img2pc.files import by_name, is_file, is_folder
 from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
 from img2pc.images import crop_to_foreground, read_image
@@ -92,11 +93,11 @@ def list_cases(
     """
     if not is_file(folder) and not is_folder(folder):
         raise BadInputError(f"{folder} is not a folder")
-    pairs = sorted(
+    pairs = [
         path
-        for path in folder.glob("*.png")
+        for path in sorted(folder.glob("*.png"), key=by_name)
         if path.with_suffix(".ply").exists() and not path.name.startswith(".")
-    )
+    ]
     is_shards = not pairs and any(folder.glob("objects-*.safetensors"))
     if split is not None:
         from img2pc.data.mesh_folder import has_splits
@@ -186,7 +187,7 @@ def evaluate(
     Which points are sampled depends on the case's name only, so runs agree.
     """
     results = []
-    for batch in _batched(cases, BATCH_SIZE):
+    for batch in iter(lambda: list(islice(cases, BATCH_SIZE)), []):
         for name, method in methods.items():
             for case, prediction in zip(batch, method(batch), strict=True):
                 scores = _score(name, case, prediction, sampled)
@@ -392,14 +393,3 @@ def _mesh_cases(
         )
 
     return [(name, partial(case, index)) for index, name in enumerate(names)]
-
-
-def _batched(cases: Iterator[Case], size: int) -> Iterator[list[Case]]:
-    batch: list[Case] = []
-    for case in cases:
-        batch.append(case)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -30,8 +30,8 @@ def points_from_views(
     Differentiable in the coordinates.
     """
     points = rearrange(views.coordinates, "... view h w xyz -> ... view (h w) xyz")
-    posed = cameras.to(points).object_from_camera
-    return transform(posed.expand(*points.shape[:-2], 4, 4), points)
+    object_from_camera = cameras.to(points).object_from_camera
+    return transform(object_from_camera.expand(*points.shape[:-2], 4, 4), points)
 
 
 def fuse(views: Views, cameras: OrthographicCameras) -> PointCloud:

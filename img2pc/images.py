@@ -196,6 +196,7 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
             _refuse_bombs(image, name)
             # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
             image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
+            _refuse_bombs(image, name, jpeg_times=1)  # a long one is not reduced
             return _pixels(image)
 
 
@@ -242,14 +243,14 @@ def _heic_registered() -> bool:
     return True
 
 
-def _refuse_bombs(image: Image.Image, name: str) -> None:
+def _refuse_bombs(image: Image.Image, name: str, jpeg_times: int = 4) -> None:
     """Raise beyond Pillow's limit of 89 megapixels; a JPEG may have four times that.
 
     A JPEG is reduced while it is decoded, and telephones make them of 200 megapixels.
     """
     if Image.MAX_IMAGE_PIXELS is None:
         return
-    limit = Image.MAX_IMAGE_PIXELS * (4 if image.format in ("JPEG", "MPO") else 1)
+    limit = Image.MAX_IMAGE_PIXELS * (jpeg_times if image.format in ("JPEG", "MPO") else 1)
     if image.width * image.height > limit:
         raise BadInputError(
             f"{name} is too large: {image.width} × {image.height} pixels; the limit is "
@@ -316,11 +317,10 @@ def crop_to_foreground(
     Raises:
         BadInputError: no pixel is more than half opaque.
     """
-    opaque = rgba[..., 3] > 127
-    if not opaque.any():
+    box = Image.fromarray(rgba[..., 3] > 127).getbbox()
+    if box is None:
         raise BadInputError(f"no object was found in the picture; {HOW_TO_SHOW_IT}")
-    rows, columns = np.flatnonzero(opaque.any(1)), np.flatnonzero(opaque.any(0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    left, top, right, bottom = box
     side = max(bottom - top, right - left) / FOREGROUND_SHARE
     x, y = (left + right - side) / 2, (top + bottom - side) / 2
     outer_x, outer_y = int(np.floor(x)), int(np.floor(y))

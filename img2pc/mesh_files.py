@@ -107,14 +107,14 @@ def read_mesh(path: Path) -> TriangleMesh:
             f"{path} holds no triangles; if it is a point cloud, `img2pc mesh` makes a solid of it"
         )
     vertices, faces = joined(pieces)
-    if suffix == ".3mf":
-        try:
-            vertices = vertices * trimesh.units.unit_conversion(scene.units, "mm")
-        except (KeyError, ValueError) as error:
-            raise BadInputError(f"{path} has an unknown unit: {scene.units}") from error
-    if suffix in _METRE_SUFFIXES:
-        vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
     with np.errstate(over="ignore", invalid="ignore"):
+        if suffix == ".3mf":
+            try:
+                vertices = vertices * trimesh.units.unit_conversion(scene.units, "mm")
+            except (KeyError, ValueError) as error:
+                raise BadInputError(f"{path} has an unknown unit: {scene.units}") from error
+        if suffix in _METRE_SUFFIXES:
+            vertices = vertices @ Y_UP_FROM_Z_UP * _MM_PER_METRE
         finite = np.isfinite(vertices.astype(np.float32)).all()
     if not finite:
         raise BadInputError(f"{path} holds coordinates that are not finite")
@@ -171,16 +171,13 @@ def _source(path: Path) -> tuple[Path] | tuple[io.BytesIO, str]:
 def joined(pieces: list[Any]) -> tuple[Float[ndarray, "vertex 3"], Int[ndarray, "face 3"]]:
     """Vertices and faces of several trimesh.Trimesh as of one, face after face; vertices of no face
     are left out."""
-    offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
-    vertices = np.concatenate([np.asarray(piece.vertices, dtype=np.float64) for piece in pieces])
-    faces = np.concatenate(
-        [
-            np.asarray(piece.faces, dtype=np.int64) + offset
-            for piece, offset in zip(pieces, offsets, strict=False)
-        ]
+    import trimesh
+
+    vertices, faces = trimesh.util.append_faces(
+        [piece.vertices for piece in pieces], [piece.faces for piece in pieces]
     )
     used, index = np.unique(faces, return_inverse=True)
-    return vertices[used], index.reshape(-1, 3)
+    return np.asarray(vertices, dtype=np.float64)[used], index.reshape(-1, 3)
 
 
 def _same_every_time(archive: bytes) -> bytes:

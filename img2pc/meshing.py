@@ -57,6 +57,7 @@ _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
 _PLINTH_STEPS, _PLINTH_PRECISION_MM = 30, 0.01
 _TOLERANCE = 1 / 2000  # of simplifying, of the longest side
+_THICKNESS_SPARE = 0.15  # of walls, for sizing and simplifying to take away again
 _FINEST_SIDE = 1 / 400  # of triangles before walls are thickened, of the diagonal
 _VOXELS = "a coarse voxel grid"
 _Z_UP_FROM = {"y": Y_UP_FROM_Z_UP.T, "z": np.eye(3)}
@@ -77,7 +78,8 @@ class MeshSettings:
         min_thickness_mm: thicken walls that are thinner.
         base_mm: thickness of a plinth put below; 0 for none.
         tolerance_mm: how far simplification may move the surface; by default a 2000th of the
-            longest side, so that the triangles do not depend on the size.
+            longest side, so that the triangles do not depend on the size, or what leaves
+            `min_thickness_mm` to thickened walls.
         faces: simplify further, to at most this many.
         up: which axis of the cloud points up.
         best_effort: return a mesh that is not printable rather than none.
@@ -456,7 +458,7 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
         mesh = TriangleMesh(vertices, faces)
         normals = _vertex_normals(vertices, faces)
         samples = sample_surface(mesh, 200_000)
-        wanted = 1.15 * least_mm  # sizing and simplifying take a little away again
+        wanted = (1 + _THICKNESS_SPARE) * least_mm
         thickness = wall_thickness(vertices, normals, *samples, limit=wanted)
         growth = np.minimum(_spread(np.clip(wanted - thickness, 0, least_mm) / 2, faces), room)
         if not growth.any():
@@ -500,7 +502,7 @@ def _on_plinth(solid: Manifold, thickness_mm: float) -> tuple[Manifold, float]:
 def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     """Simplified to the tolerance; further, if there is a budget of faces, until it is met."""
     solid = solid.as_original()  # forgets which cut a face came from, which simplify would keep
-    tolerance = settings.tolerance_mm or float(_TOLERANCE * _size(solid).max())
+    tolerance = _tolerance(solid, settings)
     simple = solid.simplify(tolerance)
     if settings.faces is None or simple.num_tri() <= settings.faces:
         return simple
@@ -514,6 +516,15 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
     if simple.num_tri() > settings.faces and not settings.best_effort:
         raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
     return simple
+
+
+def _tolerance(solid: Manifold, settings: MeshSettings) -> float:
+    if settings.tolerance_mm is not None:
+        return settings.tolerance_mm
+    tolerance = float(_TOLERANCE * _size(solid).max())
+    if settings.min_thickness_mm:  # a wall has two sides
+        tolerance = min(tolerance, _THICKNESS_SPARE / 2 * settings.min_thickness_mm)
+    return tolerance
 
 
 def _decimated(solid: Manifold, faces: int, foot: bool) -> Manifold:

@@ -53,6 +53,7 @@ def poisson_surface(
 
     Raises:
         NativeCodeError: Open3D crashed, took too long or refused.
+        BadInputError: there is no place for temporary files.
     """
     request = {
         "points": points,
@@ -71,6 +72,7 @@ def decimate(
 
     Raises:
         NativeCodeError: Open3D crashed, took too long or refused.
+        BadInputError: there is no place for temporary files.
     """
     request = {"vertices": vertices, "faces": faces, "count": np.array(count)}
     answer = _call("decimate", request, TIMEOUT_SECONDS)
@@ -82,6 +84,7 @@ def read_with_open3d(path: Path) -> dict[str, ndarray]:
 
     Raises:
         NativeCodeError: Open3D cannot read it.
+        BadInputError: there is no place for temporary files.
     """
     return _call("read", {"path": np.array(str(path.resolve()))}, TIMEOUT_SECONDS)
 

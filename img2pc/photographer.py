@@ -65,11 +65,8 @@ def _some(points: Float[ndarray, "point 3"], count: int) -> Float32[ndarray, "so
 
 def _box(alpha: UInt8[ndarray, "size size"]) -> Float[ndarray, "4"]:
     """Left, top, right and bottom of what is opaque, in shares of the crop."""
-    opaque = alpha > 127
-    if not opaque.any():
-        return np.array([0.0, 0.0, 1.0, 1.0])
-    rows, columns = np.flatnonzero(opaque.any(1)), np.flatnonzero(opaque.any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / len(alpha)
+    box = Image.fromarray(alpha > 127).getbbox() or (0, 0, *alpha.shape)
+    return np.array(box) / len(alpha)
 
 
 def _reduced(alpha: UInt8[ndarray, "size size"], size: int) -> Bool[ndarray, "small small"]:

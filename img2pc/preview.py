@@ -1,4 +1,4 @@
-"""Pictures of point clouds, drawn without a display: a z-buffer of shaded discs."""
+"""Pictures of point clouds, drawn without a display: shaded discs, the nearest last."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ def render(
     in Insafutdinov and Dosovitskiy 2018 and Navaneet et al. 2019, with our own depth test.
     """
     batch, size = points.shape[:-2], cameras.image_size
-    posed = cameras.to(points).camera_from_object
-    posed = posed.expand(*batch, *posed.shape[-3:])
-    count = posed.shape[-3]
+    camera_from_object = cameras.to(points).camera_from_object
+    count = camera_from_object.shape[-3]
+    camera_from_object = camera_from_object.expand(*batch, count, 4, 4)
     in_views = points[..., None, :, :].expand(*batch, count, -1, -1)
-    pixels = OrthographicCameras(posed, size).project(in_views).flatten(0, -3)
+    pixels = OrthographicCameras(camera_from_object, size).project(in_views).flatten(0, -3)
     spread = logits[..., None, :].expand(*batch, count, -1).reshape(len(pixels), -1)
     draw = _render_faithful if renderer == "faithful" else _render_soft
     depth, mask_logits, has_depth = (

@@ -23,6 +23,8 @@ from img2pc.meshing import mesh_to_file
 from img2pc.reconstruction import Reconstructor
 from img2pc.workers import Stop
 
+log = logging.getLogger(__name__)
+
 
 def run_on_ray(
     jobs: Sequence[Job],
@@ -85,8 +87,8 @@ def _outcomes(
         ray.data.DataContext.get_current().enable_progress_bars = False
         resource = "GPU" if device == "cuda" else "CPU"
         there = int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
-        if resource == "GPU" and not there:  # Ray would wait for one
-            raise BadInputError("the Ray cluster has no GPU; use cpu")
+        if resource == "GPU" and not there:  # it may grow, or Ray waits for ever
+            log.warning("the Ray cluster has no GPU at the moment; waiting for one")
         actors = max(1, there)
         size = pictures_at_once(len(jobs), actors, settings, device)
         # An actor's current folder is another.

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -16,6 +17,15 @@ class Stop:
     """Asks for an end after the work at hand. Holds no lock: a signal handler may set it."""
 
     asked = False
+
+    def is_asked_by_now(self) -> bool:
+        """`asked`, where a signal to all processes may have ended another before this one's main
+        thread hears it."""
+        for _ in range(20):
+            if self.asked:
+                break
+            time.sleep(0.01)
+        return self.asked
 
 
 @contextmanager

@@ -117,8 +117,12 @@ def test_nearest_of_all_against_trees(count: int) -> None:
     generator = torch.Generator().manual_seed(0)
     queries, points = torch.rand(2, 3, 256, 3, generator=generator) - 0.5
     points[0, 10:] = _FAR
-    found = _nearest_of_all(queries, points, count)
-    assert_close(found, _nearest(queries, points, count))
+    items = torch.arange(3)[:, None, None]
+    far, expected = (
+        (points[items, found] - queries[:, :, None]).norm(dim=-1)
+        for found in (_nearest_of_all(queries, points, count), _nearest(queries, points, count))
+    )
+    assert_close(far, expected)
     # In every group, one of its points, and two in one of them.
     spread = torch.full((1, 512, 3), _FAR)
     spread[0, 5::64] = torch.arange(8)[:, None] / 8

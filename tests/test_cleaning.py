@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from numpy import ndarray
 
-from img2pc.cleaning import clean, noise, orient_by_visibility, plane_normals, smoothed, spacing
+from img2pc.cleaning import clean, noise, oriented, plane_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import TriangleMesh
@@ -214,7 +214,7 @@ def test_given_normals_get_unit_length() -> None:
 def test_orientation_depends_on_no_given_sign() -> None:
     points = sphere(500)
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (500, 1))
-    np.testing.assert_array_equal(orient_by_visibility(points, signs * points), points)
+    np.testing.assert_array_equal(oriented(points, signs * points), points)
 
 
 def test_orientation_inside_a_bowl_is_towards_the_opening() -> None:
@@ -222,7 +222,7 @@ def test_orientation_inside_a_bowl_is_towards_the_opening() -> None:
     half = sphere(4000)[2000:]
     points = np.concatenate([half, 0.8 * half])
     outwards = np.concatenate([half, -half])
-    turned = orient_by_visibility(points, -outwards)
+    turned = oriented(points, -outwards)
     assert ((turned * outwards).sum(-1) > 0).mean() > 0.98
 
 
@@ -339,5 +339,5 @@ def test_what_is_far_away_takes_no_memory() -> None:
     points = 0.4 * normals
     far = 1e4 + np.random.default_rng(0).normal(0, 0.01, (50, 3))
     flipped = np.concatenate([-normals, np.tile([0.0, 0, 1], (50, 1))])
-    turned = orient_by_visibility(np.concatenate([points, far]), flipped)
+    turned = oriented(np.concatenate([points, far]), flipped)
     assert (np.einsum("pi,pi->p", turned[:2000], normals) > 0).mean() > 0.99

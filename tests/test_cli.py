@@ -306,19 +306,31 @@ def test_an_empty_argument_is_not_the_current_folder(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="shells there close nothing")
-def test_closed_streams(tmp_path: Path) -> None:
-    """As by `<&-` and `>&-`."""
-    for closed in (0, 1):
-        ran = subprocess.run(
-            [*COMMAND, "reconstruct", "-", "-o", str(tmp_path / "a.ply")],
-            preexec_fn=lambda closed=closed: os.close(closed),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        assert ran.returncode == 3
-        assert ran.stderr == "img2pc: the picture is not an image that can be read\n"
+@pytest.mark.parametrize(
+    ("closed", "picture", "code", "said"),
+    [
+        ("<&-", "-", 3, "img2pc: the picture is not an image that can be read\n"),
+        (">&-", "missing.png", 3, "img2pc: missing.png does not exist\n"),
+        (">&-", None, 3, "img2pc: cannot write to stdout: it is closed\n"),
+        ("2>&-", "missing\udcff.png", 3, ""),
+    ],
+)
+def test_closed_streams(
+    closed: str,
+    picture: str | None,
+    code: int,
+    said: str,
+    chair_picture: Path,
+    tiny_weights: Path,
+) -> None:
+    arguments = ["reconstruct", picture or chair_picture, "-o", "-", "--weights", tiny_weights]
+    ran = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert (ran.returncode, ran.stderr) == (code, said)
 
 
 def test_unexpected_errors_are_one_line_too(
@@ -381,7 +393,7 @@ def test_evaluate_what_another_program_made(img2pc, pairs: Path, tiny_weights: P
     ]
     report = json.loads(ran.out)
     scores = {
-        case["name"]: case["cloud"] for case in report["cases"] if case["method"] == str(others)
+        case["name"]: case["cloud"] for case in report["cases"] if case["method"] == f"{others}/"
     }
     assert scores["chair-a"]["chamfer"] == pytest.approx(0, abs=1e-6)
     assert scores["chair-a"]["f_scores"] == [100, 100, 100]

@@ -217,40 +217,6 @@ def test_each_option_is_its_setting(
     assert chosen == [replace(meshing.MeshSettings(), **changed)]
 
 
-def test_the_height_is_that_of_the_file(img2pc: Run, cloud: Path) -> None:
-    target = cloud.with_suffix(".stl")
-    assert img2pc("mesh", cloud, "--height", "4in", "--up", "z").code == 0
-    assert trimesh.load_mesh(target).extents[2] == pytest.approx(101.6, rel=1e-6)
-
-
-def test_two_runs_write_the_same_3mf(img2pc: Run, cloud: Path) -> None:
-    for name in ("one", "two"):
-        assert img2pc("mesh", cloud, "-o", cloud.with_name(f"{name}.3mf")).code == 0
-    assert cloud.with_name("one.3mf").read_bytes() == cloud.with_name("two.3mf").read_bytes()
-
-
-def test_normals_of_zero_are_none(img2pc: Run, cloud: Path) -> None:
-    points = ball(2000).points
-    write_ascii(cloud.with_name("zero.ply"), points, np.zeros_like(points))
-    write_ascii(cloud.with_name("none.ply"), points)
-    for name in ("zero", "none"):
-        assert img2pc("mesh", cloud.with_name(f"{name}.ply")).code == 0
-    bare = cloud.with_name("none.stl").read_bytes()
-    assert cloud.with_name("zero.stl").read_bytes() == bare
-
-
-def test_points_that_are_not_finite_are_left_out(img2pc: Run, cloud: Path) -> None:
-    points = ball(2000).points
-    spoiled = np.insert(points, 700, [np.nan, 0, 0], axis=0)
-    spoiled = np.insert(spoiled, 0, [0, np.inf, -np.inf], axis=0)
-    write_ascii(cloud.with_name("spoiled.ply"), spoiled)
-    write_ascii(cloud.with_name("whole.ply"), points)
-    for name in ("spoiled", "whole"):
-        assert img2pc("mesh", cloud.with_name(f"{name}.ply")).code == 0
-    whole = cloud.with_name("whole.stl").read_bytes()
-    assert cloud.with_name("spoiled.stl").read_bytes() == whole
-
-
 def test_the_best_effort_is_written_loudly(
     img2pc: Run, cloud: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,6 @@ from img2pc.data.dataset import (
     batch_of_objects,
     render_object,
     sample_surface,
-    true_views,
     turned_points,
     write_shards,
 )
@@ -149,7 +148,7 @@ def test_depth_survives_storage() -> None:
     depth = torch.rand(1, 8, 4, 4) + 0.5
     stored = (1 + 65534 * (depth - 0.5)).round()
     stored[0, 2] = 0
-    views = true_views(stored.to(torch.int32).to(torch.uint16), torch.zeros(1, dtype=torch.uint8))
+    views = views_from_stored(stored.to(torch.int32))
     assert (views.depth - depth)[:, [0, 1, 3, 4, 5, 6, 7]].abs().max() < 1 / 65534
     assert views.mask_logits[0, 2].isneginf().all()
     assert (views.depth[0, 2] == 1).all()

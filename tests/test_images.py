@@ -417,13 +417,15 @@ def test_pictures_too_large_for_a_photo_are_bad_input(
 def test_a_jpeg_may_have_four_times_the_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is reduced while it is decoded, and telephones make them of 200 megapixels."""
-    Image.new("L", (39, 20)).save(tmp_path / "photo.jpg")
-    Image.new("L", (41, 20)).save(tmp_path / "bomb.jpg")
+    """If it is reduced while it is decoded; telephones make them of 200 megapixels."""
+    monkeypatch.setattr(images, "LONGEST_SIDE", 10)
+    for name, size in (("photo", (39, 20)), ("long", (43, 18)), ("bomb", (41, 20))):
+        Image.new("L", size).save(tmp_path / f"{name}.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
-    assert read_image(tmp_path / "photo.jpg").shape == (20, 39, 4)
-    with pytest.raises(BadInputError, match="too large"):
-        read_image(tmp_path / "bomb.jpg")
+    assert read_image(tmp_path / "photo.jpg").shape == (5, 10, 4)
+    for name in ("long", "bomb"):
+        with pytest.raises(BadInputError, match="too large"):
+            read_image(tmp_path / f"{name}.jpg")
 
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:

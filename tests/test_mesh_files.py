@@ -83,10 +83,23 @@ def test_a_3mf_of_an_unknown_unit_is_bad_input(
         read_mesh(path)
 
 
-def test_coordinates_beyond_single_precision_are_bad_input(tmp_path: Path) -> None:
-    (tmp_path / "far.obj").write_text("v 0 0 0\nv 1e39 0 0\nv 0 1 0\nf 1 2 3\n")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("far", ["1e39", "1e306", "inf"])
+@pytest.mark.parametrize("suffix", ["obj", "ply"])
+def test_coordinates_beyond_single_precision_are_bad_input(
+    suffix: str, far: str, tmp_path: Path
+) -> None:
+    text = f"v 0 0 0\nv {far} 0 0\nv 0 1 0\nf 1 2 3\n"
+    if suffix == "ply":
+        properties = "".join(f"property double {axis}\n" for axis in "xyz")
+        text = (
+            f"ply\nformat ascii 1.0\nelement vertex 3\n{properties}element face 1\n"
+            "property list uchar int vertex_indices\nend_header\n"
+            f"0 0 0\n{far} 0 0\n0 1 0\n3 0 1 2\n"
+        )
+    (tmp_path / f"far.{suffix}").write_text(text)
     with pytest.raises(BadInputError, match="not finite"):
-        read_mesh(tmp_path / "far.obj")
+        read_mesh(tmp_path / f"far.{suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb"])

@@ -155,10 +155,11 @@ def test_a_batch_gives_what_its_items_give_alone(renderer: Renderer) -> None:
     points, logits = (
         torch.stack(pair) for pair in zip(some_points(2), some_points(3), strict=True)
     )
-    posed = torch.stack([novel_cameras(4 + i, 3, SIZE).camera_from_object for i in range(2)])
-    together = render(points, logits, OrthographicCameras(posed, SIZE), renderer)
+    cameras = [novel_cameras(4 + item, 3, SIZE) for item in range(2)]
+    both_items = torch.stack([each.camera_from_object for each in cameras])
+    together = render(points, logits, OrthographicCameras(both_items, SIZE), renderer)
     for item in range(2):
-        alone = render(points[item], logits[item], OrthographicCameras(posed[item], SIZE), renderer)
+        alone = render(points[item], logits[item], cameras[item], renderer)
         assert_close(together.views.depth[item], alone.views.depth)
         assert_close(together.views.mask_logits[item], alone.views.mask_logits)
         assert (together.has_depth[item] == alone.has_depth).all()

@@ -119,18 +119,26 @@ def test_nothing_left_to_do_starts_no_cluster(
 
 
 def test_a_cluster_without_the_gpu_that_is_asked_for(
-    photos: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Ray would wait for one."""
+    """Ray waits for one, which may come, and says nothing."""
     import ray
+    import ray.data
 
     for name in ("init", "shutdown"):
         monkeypatch.setattr(ray, name, lambda *given, **more: None)
+    monkeypatch.setattr(ray.data, "from_items", lambda *given, **more: 1 / 0)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0})
     jobs = [Job(photos / "a.png", tmp_path / "a.ply")]
-    outcomes = run_on_ray(jobs, SETTINGS, tiny_weights, "cuda", "auto")
-    with pytest.raises(BadInputError, match="no GPU"):
-        next(outcomes)
+    for device in ("cpu", "cuda"):
+        caplog.clear()
+        with pytest.raises(ZeroDivisionError):
+            next(run_on_ray(jobs, SETTINGS, tiny_weights, device, "auto"))
+        assert ("has no GPU" in caplog.text) == (device == "cuda")
 
 
 def test_an_address_that_does_not_answer_is_one_line(

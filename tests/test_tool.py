@@ -543,16 +543,20 @@ def test_the_doctor_tries_the_weights_of_the_environment(
     assert str(tiny_weights) in json.loads(img2pc("doctor", "--json").out)["weights"]
 
 
-def test_the_doctor_finds_a_pytorch_that_does_not_load() -> None:
+def test_the_doctor_finds_a_pytorch_that_does_not_load(tmp_path: Path) -> None:
     """As on Windows without a DLL."""
-    code = "import sys; sys.modules['torch'] = None; from img2pc.cli import main; main()"
+    (tmp_path / "torch.py").write_text("raise OSError('c10.dll')")
+    path = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])
     ran = subprocess.run(
-        [sys.executable, "-c", code, "doctor"], capture_output=True, text=True, env=ENVIRONMENT
+        [*COMMAND, "doctor"],
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, "PYTHONPATH": path},
     )
     assert ran.returncode == 1
     told = {line[:14].strip(): line[15:] for line in ran.stdout.splitlines()}
     assert list(told) == ["img2pc", "Python", "PyTorch", "meshing"]
-    assert told["PyTorch"].startswith("PyTorch does not load: ")
+    assert told["PyTorch"].startswith("PyTorch does not load: c10.dll")
     assert "faces" in told["meshing"]
     assert_one_line(ran.stderr)
 

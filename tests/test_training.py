@@ -416,9 +416,12 @@ def test_faults_and_points_of_the_loss_are_drawn_apart(
     assert len({tuple(numbers.tolist()) for numbers in first}) == 6
 
 
-def test_a_checkpoint_of_another_program_is_refused(shards: Path, tmp_path: Path) -> None:
-    torch.save({"model": {}}, tmp_path / "checkpoint.pt")
-    with pytest.raises(BadInputError, match="not of img2pc; choose another folder"):
+@pytest.mark.parametrize("content", [{"model": {}}, {"model": Path("x")}])
+def test_a_checkpoint_of_another_program_is_refused(
+    content: object, shards: Path, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(BadInputError, match="choose another folder"):
         train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)
 
 
@@ -556,7 +559,7 @@ def test_a_damaged_checkpoint_is_said(uninterrupted: Path, shards: Path, tmp_pat
     shutil.copytree(uninterrupted, run)
     checkpoint = run / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(BadInputError, match="is damaged; delete it"):
+    with pytest.raises(BadInputError, match="is damaged, or another program's"):
         train(run, ShardedDataset(shards), CONFIG, SETTINGS)
     checkpoint.unlink()
     (run / "log.csv").write_text("step,seconds\nx,y\n")
@@ -576,6 +579,6 @@ def test_an_odd_batch_of_live_objects_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_processes_see_an_epoch_once() -> None:
-    plans = [iter(loop._Plan(24, SETTINGS, 0, rank, 2)) for rank in (0, 1)]
+    plans = [loop._plan(24, SETTINGS, 0, rank, 2) for rank in (0, 1)]
     seen = [item for _ in range(3) for plan in plans for item in next(plan)[0]]
     assert sorted(seen) == list(range(24))

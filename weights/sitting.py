@@ -264,7 +264,7 @@ def _summary(sitting: Sitting, training: Path, data: Path, begin: float) -> dict
 def _held_out_means(
     sitting: Sitting, weights: Path, held_out: Path, deadline: float, log: IO[str]
 ) -> dict[str, object]:
-    """Nothing, if time is up before they are known."""
+    """The held-out set's means, or nothing, if time is up before they are known."""
     evaluation = sitting.work / "evaluation.json"
     with (
         evaluation.open("w") as file,

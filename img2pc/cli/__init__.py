@@ -34,7 +34,7 @@ def main() -> None:
     """Entry point: errors become one sentence on stderr and an exit code (README, Exit codes)."""
     # Closed ones (`>&-`) are None.
     sys.stdin, sys.stdout, sys.stderr = (
-        stream or open(os.devnull, mode)  # noqa: PTH123, SIM115
+        stream or open(os.devnull, mode, errors="backslashreplace")  # noqa: PTH123, SIM115
         for stream, mode in ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w"))
     )
     if isinstance(sys.stdout, io.TextIOWrapper):

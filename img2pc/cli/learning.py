@@ -48,7 +48,7 @@ def evaluate(
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
             help="A folder of what another program made, NAME.ply for the case NAME, in the frame "
-            "of ours: also measure these. Repeat it."
+            "of ours: also measure these; what is missing counts as empty. Repeat it."
         ),
     ] = None,
     sampled: Annotated[
@@ -92,7 +92,8 @@ def evaluate(
     )
     methods = {GENERATOR: generator_method(reconstructor)}
     no_clouds: list[BadInputError] = []
-    methods |= {str(each): clouds_method(each, no_clouds.append) for each in clouds or ()}
+    # The slash tells a folder from a method of its name.
+    methods |= {f"{each}/": clouds_method(each, no_clouds.append) for each in clouds or ()}
     if baselines:
         methods |= _baseline_methods(baselines, reconstructor.info)
     with ProgressBar("evaluate", count * len(methods)) as advance:

@@ -40,7 +40,7 @@ from img2pc.data.ray_caster import RayCaster, cast_depth
 from img2pc.data.shapes import Shape, assemble, normalised
 from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError, Img2pcError
-from img2pc.files import written_atomically
+from img2pc.files import write_errors, written_atomically
 from img2pc.generator import GeneratorConfig
 from img2pc.views import Views, views_from_depth
 from img2pc.workers import Stop, begin_worker, interrupts_blocked
@@ -147,7 +147,11 @@ class Batch:
 
     def views(self) -> Views:
         """The views that the pictures should give, exact to 1/65534 of the depth range."""
-        return true_views(self.depth, self.quarter_turns, self.mirrored)
+        chosen = _view_orders(self.mirrored, self.depth.device)[self.quarter_turns.long()]
+        items = torch.arange(len(self.depth), device=self.depth.device)[:, None]
+        # In int32: torch has few operators for uint16.
+        ordered = self.depth.to(torch.int32)[items, chosen]
+        return views_from_stored(ordered.flip(-1) if self.mirrored else ordered)
 
     def novel_views(self) -> tuple[Views, OrthographicCameras]:
         """What the cameras of stage 2 see of the object in the frame of its picture.
@@ -287,21 +291,6 @@ def sample_surface(shape: Shape, count: int, rng: np.random.Generator) -> Float[
     return points
 
 
-def true_views(
-    depth: UInt16[Tensor, "batch 8 height width"],
-    quarter_turns: UInt8[Tensor, "batch"],
-    mirrored: bool = False,
-) -> Views:
-    """The views a picture should give, from its object's stored depth maps."""
-    chosen = _view_orders(mirrored, depth.device)[quarter_turns.long()]
-    items = torch.arange(len(depth), device=depth.device)[:, None]
-    # In int32: torch has few operators for uint16.
-    ordered = depth.to(torch.int32)[items, chosen]
-    if mirrored:
-        ordered = ordered.flip(-1)
-    return views_from_stored(ordered)
-
-
 @cache
 def _view_orders(mirrored: bool, device: torch.device) -> Int64[Tensor, "4 8"]:
     """Kept on the device: a copy in each step would wait for all the GPU has to do."""
@@ -331,8 +320,8 @@ def write_shards(
     """Render objects into shards, skipping those that exist; yields objects done, shard by shard.
 
     A shard appears only when it is whole, so an interrupted run goes on where it stopped. `stop`
-    ends it after the shards at hand. `unusable` is told once of each mesh that cannot be read;
-    others take its place.
+    ends it after the shards at hand, or at once where the workers are ended too. `unusable` is told
+    once of each mesh that cannot be read; others take its place.
 
     Raises:
         BadInputError: there are no meshes where the settings look for them, or the folder holds a
@@ -340,11 +329,9 @@ def write_shards(
     """
     if settings.mesh_folder:
         _meshes(settings.mesh_folder, settings.mesh_split)
-    try:
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _keep_settings(folder, settings)
-    except OSError as error:
-        raise BadInputError(f"cannot write to {folder}: {error.strerror}") from error
     starts = range(0, objects, SHARD_OBJECTS)
     missing = [
         start
@@ -356,15 +343,15 @@ def write_shards(
     if sys.platform == "win32":
         workers = min(workers, 61)  # concurrent.futures takes no more there
     with ProcessPoolExecutor(workers, get_context("spawn"), begin_worker) as pool:
-        with interrupts_blocked():
-            jobs = {
-                pool.submit(
-                    _write_shard, folder, settings, start, min(objects, start + SHARD_OBJECTS)
-                ): start
-                for start in missing
-            }
         told: set[str] = set()
         try:
+            with interrupts_blocked():
+                jobs = {
+                    pool.submit(
+                        _write_shard, folder, settings, start, min(objects, start + SHARD_OBJECTS)
+                    ): start
+                    for start in missing
+                }
             for job in as_completed(jobs):
                 for reason in job.result():
                     if reason not in told:
@@ -375,7 +362,7 @@ def write_shards(
                 if stop is not None and stop.asked:
                     break
         except BrokenProcessPool as error:
-            if stop is not None and stop.asked:  # SIGTERM was for the workers too
+            if stop is not None and stop.is_asked_by_now():  # SIGTERM was for the workers too
                 return
             raise Img2pcError(
                 "a process that drew objects was killed, perhaps for want of memory; the same "
@@ -600,4 +587,4 @@ def default_workers() -> int:
     """One worker a core that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return min(os.cpu_count() or 1, 61)  # which is all that Python can wait for on Windows
+    return os.cpu_count() or 1

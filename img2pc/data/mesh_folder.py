@@ -20,7 +20,7 @@ from img2pc.errors import BadInputError
 from img2pc.files import by_name, check_writable, is_file, is_folder
 from img2pc.mesh_files import joined, read_pieces
 
-MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+_READ_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 # Of the meshes that each worker keeps, the first that it reads; others are read each time.
 _KEPT_BYTES = 500_000_000
 # Of the pieces of a mesh, whose file does not say.
@@ -65,7 +65,7 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
             MeshFile(path, path.parent.name)
             for path in sorted(folder.rglob("*"), key=by_name)
             # What starts with a dot is another program's, macOS's ._a.glb for one.
-            if path.suffix.lower() in MESH_SUFFIXES and not path.name.startswith(".")
+            if path.suffix.lower() in _READ_SUFFIXES and not path.name.startswith(".")
         ]
     if not meshes:
         raise BadInputError(f"no meshes found in {folder}")

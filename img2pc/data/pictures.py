@@ -92,7 +92,7 @@ def _draw_camera(
 ) -> PerspectiveCamera:
     elevation = np.radians(rng.uniform(*settings.elevation_degrees))
     half_view = np.radians(rng.uniform(*settings.field_of_view_degrees)) / 2
-    distance = max(0.5 / np.sin(half_view), 0.8)
+    distance = 0.5 / np.sin(half_view)
     centre = distance * np.array([0.0, np.sin(elevation), np.cos(elevation)])
     centre = object_from_photographer @ centre
     forward = object_from_photographer @ rng.normal(0, 0.03, 3) - centre

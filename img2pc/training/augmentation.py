@@ -1,7 +1,7 @@
 """Pictures as users' cameras and cut-out tools spoil them, made of clean ones while training.
 
-What is drawn is independent for each picture and each of four faults; the views it should give stay
-as they are.
+Which pictures have which of four faults, and which are in another light, is drawn independently;
+the views that they should give stay as they are.
 """
 
 from __future__ import annotations

@@ -132,7 +132,8 @@ def train(
 
     Raises:
         BadInputError: no length given, data of other sizes than the generator's or of seeds kept to
-            measure on, or a checkpoint of another generator.
+            measure on, a checkpoint of another generator, or GPUs that are not there.
+        WeightsError: the initial weights are missing, damaged or of another generator.
     """
     if (settings.steps is None) == (settings.minutes is None):
         raise BadInputError("give the length of training as either steps or minutes")
@@ -304,7 +305,7 @@ def _chamfer_loss(
 
 @cache
 def _fixed_cameras_on(device: torch.device, image_size: int) -> OrthographicCameras:
-    """Copied once: a GPU would wait for it in every step."""
+    """The eight cameras there: copied once, since a GPU would wait for it in every step."""
     return fixed_cameras(image_size).to(torch.empty(0, device=device))
 
 
@@ -439,7 +440,8 @@ def _resume(
         raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # zip, pickle and PyTorch raise what they like
         raise BadInputError(
-            f"{path} is damaged; delete it to go on from the weights beside it"
+            f"{path} is damaged, or another program's: then choose another folder; else delete it "
+            "to go on from the weights beside it"
         ) from error
     if not isinstance(state, dict) or "config" not in state:
         raise BadInputError(f"{path} is not of img2pc; choose another folder")
@@ -531,7 +533,7 @@ def _batches_of_shards(
     ahead = 2 * settings.workers
     while True:
         begin = time.monotonic()
-        items = iter(_Plan(len(data), settings, step, rank, ranks))
+        items = _plan(len(data), settings, step, rank, ranks)
         with ThreadPoolExecutor(max(1, settings.workers)) as pool:
             pending = deque(pool.submit(data.__getitem__, next(items)) for _ in range(ahead))
             while True:
@@ -550,26 +552,19 @@ def _leave_signals_to_the_loop(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-class _Plan:
+def _plan(
+    items: int, settings: TrainingSettings, first_step: int, rank: int, ranks: int
+) -> Iterator[tuple[list[int], bool]]:
     """Which items make each batch: every epoch a new shuffle, every batch mirrored or not."""
-
-    def __init__(
-        self, items: int, settings: TrainingSettings, first_step: int, rank: int, ranks: int
-    ) -> None:
-        self._items, self._settings = items, settings
-        self._next, self._stride = first_step * ranks + rank, ranks
-
-    def __iter__(self) -> Iterator[tuple[list[int], bool]]:
-        size = min(self._settings.batch_size, self._items)
-        an_epoch = self._items // size
-        number = self._next
-        while True:
-            epoch, position = divmod(number, an_epoch)
-            generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + epoch)
-            order = torch.randperm(self._items, generator=generator)
-            mirrored = torch.rand(an_epoch, generator=generator) < 0.5
-            while position < an_epoch:
-                chosen = order[position * size : (position + 1) * size]
-                yield chosen.tolist(), bool(mirrored[position])
-                position += self._stride
-                number += self._stride
+    size = min(settings.batch_size, items)
+    an_epoch, number = items // size, first_step * ranks + rank
+    while True:
+        epoch, position = divmod(number, an_epoch)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+        order = torch.randperm(items, generator=generator)
+        mirrored = torch.rand(an_epoch, generator=generator) < 0.5
+        while position < an_epoch:
+            chosen = order[position * size : (position + 1) * size]
+            yield chosen.tolist(), bool(mirrored[position])
+            position += ranks
+            number += ranks

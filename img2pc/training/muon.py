@@ -63,11 +63,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(
-    matrix: Float[Tensor, "*stack row column"], iterations: int = 5
+    matrix: Float[Tensor, "*stack row column"],
 ) -> Float[Tensor, "*stack row column"]:
     """A matrix, or a stack, with the same singular vectors and singular values of 0.7 to 1.2.
 
-    Newton-Schulz iterations in bfloat16.
+    Five Newton-Schulz iterations in bfloat16.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.bfloat16()
@@ -75,7 +75,7 @@ def orthogonalised(
     x = x.mT if tall else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     product_and_sum = torch.addmm if x.ndim == 2 else torch.baddbmm
-    for _ in range(iterations):
+    for _ in range(5):
         gram = x @ x.mT
         x = product_and_sum(x, product_and_sum(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = (x.mT if tall else x).to(matrix)

@@ -120,7 +120,7 @@ def predicted(
 
 def photographer(elevation: float, field: float) -> Points:
     """Where `photograph` stands."""
-    distance = max(0.5 / np.sin(np.radians(field) / 2), 0.8)
+    distance = 0.5 / np.sin(np.radians(field) / 2)
     angle = np.radians(elevation)
     return distance * np.array([0.0, np.sin(angle), np.cos(angle)])
 

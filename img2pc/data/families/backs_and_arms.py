@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from img2pc.data.families.joinery import chance
+from img2pc.data.families.pieces import circle_outline
 from img2pc.data.families.seating import (
     Point,
     Rng,
@@ -16,7 +18,6 @@ from img2pc.data.families.seating import (
     both,
     draw_look,
     filleted,
-    maybe,
     puffed_cushion,
     ribbon,
     side_panel,
@@ -57,7 +58,7 @@ def seat_outline(rng: Rng, seat: Seat) -> Float[ndarray, "point 2"]:
     if seat.rounded:
         return superellipse(seat.width, seat.depth, rng.uniform(1.9, 2.6))
     outline = superellipse(seat.width, seat.depth, rng.uniform(3.5, 12), 36)
-    if maybe(rng, 0.5):
+    if chance(rng, 0.5):
         outline = rounded_rectangle(seat.width, seat.depth, rng.uniform(0.0, 0.12), 4)
     narrow = rng.uniform(0.0, 0.2)
     outline[:, 0] *= 1 - narrow * (0.5 - outline[:, 1] / seat.depth)
@@ -98,9 +99,9 @@ def seat_solids(rng: Rng, seat: Seat) -> tuple[list[Solid], list[Solid]]:
     return [sheet(surface, thick), block], []
 
 
-def new_back(rng: Rng, seat: Seat, low: float = 0.25, high: float = 0.75) -> Back:
+def new_back(rng: Rng, seat: Seat, low: float, high: float) -> Back:
     height = rng.uniform(low, min(high, 0.6))
-    if high > 0.6 and maybe(rng, 0.2):
+    if high > 0.6 and chance(rng, 0.2):
         height = rng.uniform(0.5, high)
     width = seat.width * rng.uniform(0.7, 0.92)
     wrap = rng.uniform(0.0, 0.9)
@@ -194,20 +195,20 @@ def back_solids(rng: Rng, back: Back) -> tuple[list[Solid], list[Solid], bool]:
         return hard, [], False
     if style == "cushion":
         soft_back = back_panel(rng, w * 1.05, 0.0, h, rng.uniform(0.05, 0.13), soft=True)
-        if maybe(rng, 0.5):
+        if chance(rng, 0.5):
             return [], [soft_back.moved(y=-0.03)], True
         lift = rng.uniform(0.05, 0.15)
         posts = [spindle((x, -0.03, -0.02), (x, 0.6 * h, -0.02), r) for x in (-0.4 * w, 0.4 * w)]
         return posts, [soft_back.scaled(y=(h - lift) / h).moved(y=lift)], False
     lean = rng.uniform(0.85, 1.1)
     x, square = w / 2 - r, rounded_rectangle(2 * r, 2.4 * r, 0.4 * r, 2)
-    post = sweep(np.linspace((x, -0.03, 0), (x * lean, h, 0), 6), r if maybe(rng, 0.4) else square)
+    post = sweep(np.linspace((x, -0.03, 0), (x * lean, h, 0), 6), r if chance(rng, 0.4) else square)
     hard, width = both(post), 2 * x * min(lean, 1.0)
     crest, arch = rng.uniform(0.02, 0.12), float(rng.choice([0, rng.uniform(-0.03, 0.06)]))
     top_rail = back_rail(2 * x * lean + 2 * r, h - 0.3 * crest, crest, max(thick, r), arch)
     if style == "raised":
         low = rng.uniform(0.3, 0.65) * h
-        panel = back_panel(rng, w * 1.06, low, h + 0.02, thick, soft=maybe(rng, 0.3))
+        panel = back_panel(rng, w * 1.06, low, h + 0.02, thick, soft=chance(rng, 0.3))
         return hard, [panel], True
     if style == "ladder":
         count = int(rng.integers(2, 7))
@@ -255,8 +256,7 @@ def back_solids(rng: Rng, back: Back) -> tuple[list[Solid], list[Solid], bool]:
 
 def spindle(start: Point, end: Point, radius: float) -> Solid:
     """A round stick, subdivided so that it can follow a bent back."""
-    angle = np.linspace(0, 2 * np.pi, 6, endpoint=False)
-    return sweep(np.linspace(start, end, 5), radius * np.stack([np.cos(angle), np.sin(angle)], -1))
+    return sweep(np.linspace(start, end, 5), circle_outline(radius, 6))
 
 
 def arms(rng: Rng, seat: Seat, back: Back, on_back: bool) -> tuple[list[Solid], list[Solid]]:
@@ -332,7 +332,7 @@ def framed_seat(rng: Rng, w: float, d: float, count: int) -> list[Part]:
     back_h, thick = rng.uniform(0.35, 0.75), rng.uniform(0.06, 0.18)
     r = rng.uniform(0.014, 0.03)
     section: float | Float[ndarray, "point 2"] = r
-    if maybe(rng, 0.6):
+    if chance(rng, 0.6):
         section = rounded_rectangle(rng.uniform(1.5, 3) * r, 2 * r, 0.4 * r, 2)
     x, front, rear = w / 2 + r, d / 2, -d / 2
     style = str(rng.choice(["loop", "posts", "sled", "panel"]))

@@ -106,9 +106,7 @@ def washbasin(m: Maker) -> None:
             ),
         )
     else:
-        m.add(
-            "body", box(width * m.between(0.8, 1.6), level + 0.01, depth * 1.0).moved(y=level / 2)
-        )
+        m.add("body", box(width * m.between(0.8, 1.6), level + 0.01, depth).moved(y=level / 2))
         m.pair(
             "trim",
             front_panel(

@@ -54,7 +54,7 @@ def boat(rng: np.random.Generator) -> list[Part]:
 
 
 def _hull_surface(
-    m: Maker, length: float, beam: float, depth: float, stern: float, columns: int = 11
+    m: Maker, length: float, beam: float, depth: float, stern: float
 ) -> Float[ndarray, "row column 3"]:
     """A hull from stern (-Z) to bow; `stern` is its width there as a share of the beam."""
     rows, full = 16, m.between(0.5, 1.6)
@@ -66,7 +66,7 @@ def _hull_surface(
     half = np.maximum(half, 0.012 * beam)
     sheer = depth * (1 + m.between(0, 0.5) * ahead**2 + m.between(0, 0.25) * behind**2)
     keel = depth * (m.between(0.0, 0.7) * ahead**3 + m.between(0, 0.5) * behind**3 * (1 - stern))
-    s = np.linspace(-1, 1, columns)
+    s = np.linspace(-1, 1, 11)
     across = np.sign(s) * np.abs(s) ** m.between(0.5, 1.0)
     upward = np.abs(s) ** (1 + full)
     rake = m.between(0.0, 0.15) * length * ahead[:, None] ** 2 * upward[None]

@@ -36,16 +36,14 @@ def _wheel(m: Maker, radius: float, width: float) -> tuple[Solid, Solid]:
     return lathe(tyre, 20).rotated("z", -90), lathe(hub, 16).rotated("z", -90)
 
 
-def _add_wheels(
-    m: Maker, axles: Sequence[float], x: float, radius: float, width: float, y: float | None = None
-) -> None:
+def _add_wheels(m: Maker, axles: Sequence[float], x: float, radius: float, width: float) -> None:
     """Pairs of wheels on axles, their outer faces at ±x."""
     tyre, hub = _wheel(m, radius, width)
-    level, inside = radius if y is None else y, x - width / 2
+    inside = x - width / 2
     for z in axles:
-        m.pair("tyre", tyre.moved(inside, level, z))
-        m.pair("hub", hub.moved(inside, level, z))
-        m.add("trim", bar((-inside, level, z), (inside, level, z), 0.15 * radius))
+        m.pair("tyre", tyre.moved(inside, radius, z))
+        m.pair("hub", hub.moved(inside, radius, z))
+        m.add("trim", bar((-inside, radius, z), (inside, radius, z), 0.15 * radius))
 
 
 def car(rng: np.random.Generator) -> list[Part]:

@@ -106,8 +106,7 @@ class Fronts:
         fill = Finish("pane", "glass") if kind == "glass" else self.front
         parts.append(cuboid(fill, inner_x, inner_y, (z - 0.012, z - 0.006), steps=self.steps))
         if kind == "glass" and self.frame > 0.045:
-            bars = inside(inner_y, 0)
-            for level in np.linspace(*bars, 4)[1:-1]:
+            for level in np.linspace(*inner_y, 4)[1:-1]:
                 parts.append(cuboid(self.front, inner_x, about(level, 0.015), deep))
             parts.append(cuboid(self.front, about(midpoint(x), 0.015), inner_y, deep))
         return parts

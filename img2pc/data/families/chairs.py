@@ -22,6 +22,7 @@ from img2pc.data.families.backs_and_arms import (
     seat_solids,
     spindle,
 )
+from img2pc.data.families.joinery import chance
 from img2pc.data.families.seat_bases import (
     corner_legs,
     pedestal,
@@ -40,7 +41,6 @@ from img2pc.data.families.seating import (
     draw_recipe,
     filleted,
     grounded,
-    maybe,
     puffed_cushion,
     ribbon,
     side_panel,
@@ -71,7 +71,7 @@ def chair(rng: Rng) -> list[Part]:
 def _plain_seat(rng: Rng, low: float = 0.38, high: float = 0.52) -> Seat:
     width = rng.uniform(0.36, 0.58)
     depth = rng.uniform(0.36, 0.55)
-    rounded = maybe(rng, 0.22)
+    rounded = chance(rng, 0.22)
     if rounded:
         depth = width * rng.uniform(0.92, 1.08)
     return Seat(width, depth, rng.uniform(low, high), rng.uniform(0.015, 0.06), rounded)
@@ -91,7 +91,7 @@ def _seated(
     back_hard, back_soft, carries = back_solids(rng, back)
     hard += back.mounted(back_hard, seat)
     soft += back.mounted(back_soft, seat)
-    if maybe(rng, armed):
+    if chance(rng, armed):
         arm_hard, arm_soft = arms(rng, seat, back, carries)
         hard, soft = hard + arm_hard, soft + arm_soft
     tilt = float(rng.choice([0, rng.uniform(0, 3)]))
@@ -149,11 +149,11 @@ def _bucket(rng: Rng, width: float, depth: float, back: float, thick: float) -> 
 
 
 def _shell_chair(rng: Rng) -> list[Part]:
-    tall = maybe(rng, 0.15)
+    tall = chance(rng, 0.15)
     seat = Seat(rng.uniform(0.42, 0.65), rng.uniform(0.4, 0.52), rng.uniform(0.38, 0.47), 0.05)
     if tall:
         seat = replace(seat, width=0.8 * seat.width, height=rng.uniform(0.6, 0.78))
-    soft = maybe(rng, 0.35)
+    soft = chance(rng, 0.35)
     thick = rng.uniform(0.03, 0.07) if soft else rng.uniform(0.008, 0.02)
     shell = _bucket(rng, seat.width, seat.depth, rng.uniform(0.2, 0.75), thick)
     narrow = replace(seat, width=0.8 * seat.width, depth=0.85 * seat.depth)
@@ -163,7 +163,7 @@ def _shell_chair(rng: Rng) -> list[Part]:
     look = draw_look(rng)
     shells = [shell.moved(y=seat.height)]
     parts = look.parts([] if soft else shells, shells if soft else [], [*base, plate])
-    if not soft and maybe(rng, 0.3):
+    if not soft and chance(rng, 0.3):
         pad = soft_pad(superellipse(0.75 * seat.width, 0.75 * seat.depth, 3.0), 0.05, 0.02, 0.01)
         parts += look.parts(seat=[pad.moved(y=seat.height - 0.02)])
     return parts
@@ -181,12 +181,12 @@ def _office_chair(rng: Rng) -> list[Part]:
     slim = rng.uniform(0.015, 0.11)
     panel = back_panel(rng, width, gap, height, slim, soft=slim > 0.04)
     rear: list[Solid] = [panel]
-    if maybe(rng, 0.3):
+    if chance(rng, 0.3):
         rear += [
             back_rail(0.96 * width, gap + share * (height - gap), 0.07, slim + 0.03)
             for share in (0.2, 0.42, 0.64, 0.85)
         ]
-    if maybe(rng, 0.35):
+    if chance(rng, 0.35):
         level = height + rng.uniform(0.06, 0.1)
         rear.append(back_rail(width * rng.uniform(0.45, 0.7), level, 0.12, 0.05))
         hard += back.mounted([spindle((0, 0.7 * height, -0.02), (0, level, -0.01), 0.014)], seat)
@@ -203,7 +203,7 @@ def _office_chair(rng: Rng) -> list[Part]:
         ],
         seat,
     )
-    if maybe(rng, 0.7):
+    if chance(rng, 0.7):
         arm_hard, arm_soft = arms(rng, seat, back, False)
         hard, soft = hard + arm_hard, soft + arm_soft
     base = star_base(rng, seat.under, rng.uniform(0.26, 0.36))
@@ -226,7 +226,7 @@ def _armchair(rng: Rng) -> list[Part]:
     cushion = puffed_cushion(rng, w, thick, d - 0.7 * bt, puff)
     soft.append(cushion.moved(y=seat_top - thick / 2, z=0.4 * bt))
     back = back_panel(rng, w + rng.uniform(0, 1) * wide, leg - base_top, tall - base_top, bt, True)
-    if maybe(rng, 0.4):
+    if chance(rng, 0.4):
         back = box(w + 0.02, tall - leg, bt, rng.uniform(0.1, 0.45) * bt).moved(
             y=(tall + leg) / 2 - base_top
         )
@@ -234,7 +234,7 @@ def _armchair(rng: Rng) -> list[Part]:
     style = str(rng.choice(["boxy", "rolled", "slanted", "flared", "boxy"]))
     arm = arm_solid(rng, style, wide, leg, arm_top, d * rng.uniform(0.85, 1.0))
     soft += both(arm.moved(x=w / 2 + 0.45 * wide))
-    if tall > arm_top + 0.25 and maybe(rng, 0.5):
+    if tall > arm_top + 0.25 and chance(rng, 0.5):
         reach = rng.uniform(0.14, 0.3)
         lean = np.tan(np.radians(rake))
         a, b = -d / 2 - lean * (tall - base_top), -d / 2 - lean * (arm_top - base_top)
@@ -246,12 +246,12 @@ def _armchair(rng: Rng) -> list[Part]:
             (arm_top - 0.05, b + 1.1 * reach),
         ]
         soft += both(side_panel(wing, min(wide, 0.09), w / 2 + 0.2 * wide))
-    if maybe(rng, 0.5):
+    if chance(rng, 0.5):
         pillow = puffed_cushion(rng, w * 0.95, 0.14, 0.4, max(puff, 0.5)).rotated("x", 90 - rake)
         soft.append(pillow.moved(y=seat_top + 0.18, z=-d / 2 + bt + 0.04 - 0.2 * rake / 57))
     corners = [(sx * (w / 2 + 0.2 * wide), sz * (d / 2 - 0.06)) for sx in (-1, 1) for sz in (-1, 1)]
     legs = short_legs(rng, corners, leg)
-    if maybe(rng, 0.2):
+    if chance(rng, 0.2):
         legs = [solid.scaled(y=leg / 0.15) for solid in pedestal(rng, 0.155, 0.3)]
     return draw_look(rng).parts([], soft, legs)
 
@@ -283,7 +283,7 @@ def _tub_chair(rng: Rng) -> list[Part]:
     leg = float(rng.choice([0.0, rng.uniform(0.04, 0.3)]))
     block = rng.uniform(0.08, 0.16)
     leg = min(leg, seat_top - block - 0.04)
-    low = leg if maybe(rng, 0.6) else seat_top - block
+    low = leg if chance(rng, 0.6) else seat_top - block
     front = seat_top + rng.uniform(-0.02, 0.2)
     back = max(front, seat_top) + rng.uniform(0.03, 0.6)
     wall = _wrap_wall(rng, w, d, low, back, front, thick)
@@ -302,7 +302,7 @@ def _tub_chair(rng: Rng) -> list[Part]:
             legs = short_legs(
                 rng, [(0.3 * w * a, 0.3 * d * b) for a in (-1, 1) for b in (-1, 1)], base_low
             )
-    hard_wall = maybe(rng, 0.25)
+    hard_wall = chance(rng, 0.25)
     return draw_look(rng).parts(
         [wall] if hard_wall else [], [body, cushion] + ([] if hard_wall else [wall]), legs
     )
@@ -329,7 +329,7 @@ def _windsor_chair(rng: Rng) -> list[Part]:
         start = (0.9 * float(x[i]), seat.height - 0.01, 0.9 * float(z[i]))
         hard.append(spindle(start, (float(x[i]) * flare, y, float(z[i]) * flare), 0.008))
     rise, lean = rng.uniform(0.15, 0.4), rng.uniform(0.05, 0.25)
-    if maybe(rng, 0.7):
+    if chance(rng, 0.7):
         rear = [i for i in picks if abs(angle[i]) < 0.9]
         fan = rng.uniform(1.0, 1.25)
         ends = []
@@ -357,7 +357,7 @@ def _folding_chair(rng: Rng) -> list[Part]:
     tall, r = h + rng.uniform(0.2, 0.5), rng.uniform(0.009, 0.018)
     x, lean = w / 2, rng.uniform(0.0, 0.15)
     section: float | Float[ndarray, "point 2"] = r
-    if maybe(rng, 0.5):
+    if chance(rng, 0.5):
         section = rounded_rectangle(1.4 * r, 2.6 * r, 0.3 * r, 2)
     hinge, foot = (x, h, -d / 2 + 0.01), (x, 0.0, d / 2 + 0.05)
     post = [foot, between(foot, hinge, 0.6), hinge, (x, tall, hinge[2] - lean)]
@@ -369,11 +369,10 @@ def _folding_chair(rng: Rng) -> list[Part]:
     seat = Seat(2 * x, d, h, rng.uniform(0.015, 0.03))
     seat_hard, seat_soft = seat_solids(rng, seat)
     slope = lean / (tall - h)
-    soft = seat_soft
     for level in np.linspace(tall - 0.04, h + 0.12, int(rng.integers(1, 4))):
         rail = back_rail(2 * x, 0, rng.uniform(0.05, 0.14), 0.014)
         hard.append(rail.moved(y=float(level), z=hinge[2] - slope * (float(level) - h)))
-    return draw_look(rng).parts(hard + seat_hard, soft)
+    return draw_look(rng).parts(hard + seat_hard, seat_soft)
 
 
 def _ribbon_chair(rng: Rng) -> list[Part]:
@@ -405,7 +404,7 @@ def _ribbon_chair(rng: Rng) -> list[Part]:
     width = w * (1 + rng.uniform(-0.2, 0.2) * np.sin(np.pi * along) + rng.uniform(-0.2, 0) * along)
     solid = ribbon(path, width, t)
     parts = draw_look(rng).parts([solid])
-    if maybe(rng, 0.3):
+    if chance(rng, 0.3):
         pad = soft_pad(superellipse(0.9 * w, 0.8 * d, 4), 0.06, 0.02, 0.01)
         parts += [Part(pad.moved(y=h - 0.02), "seat", "fabric")]
     return parts

@@ -52,7 +52,7 @@ def _desk_support(
 
 
 def _desk_metal(fronts: Fronts) -> Finish:
-    return Finish("legs", fronts.metal.material if fronts.metal.material == "metal" else "wood")
+    return Finish("legs", "metal" if fronts.metal.material == "metal" else "wood")
 
 
 def _monitor(rng: np.random.Generator, y: float, z: float) -> list[Part]:
@@ -115,8 +115,7 @@ def desk(rng: np.random.Generator) -> list[Part]:
     else:
         left = pick(rng, *kinds)
         right = left if style == "same" else pick(rng, *kinds)
-        chest = rng.uniform(0.26, 0.48)
-        chest = min(chest, 0.36 * width)
+        chest = min(rng.uniform(0.26, 0.48), 0.36 * width)
         for kind, s in ((left, -1), (right, 1)):
             across = chest if kind == "chest" else 0.08
             span = (s * x, s * (x - across)) if s < 0 else (x - across, x)

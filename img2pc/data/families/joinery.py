@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from img2pc.data.families.pieces import circle_outline
 from img2pc.data.shapes import Material, Part
 from img2pc.data.solids import Solid, Vector, bar, box, loft, rounded_rectangle
 
+_T = TypeVar("_T")
 Span = tuple[float, float]
 Outline = Float[ndarray, "point 2"]
 
@@ -35,7 +37,7 @@ class Finish(NamedTuple):
         return Part(solid, self.slot, self.material)
 
 
-def pick(rng: np.random.Generator, *options: str) -> str:
+def pick(rng: np.random.Generator, *options: _T) -> _T:
     return options[int(rng.integers(len(options)))]
 
 
@@ -50,7 +52,7 @@ def whole_number(rng: np.random.Generator, low: int, high: int) -> int:
 
 def draw_finish(rng: np.random.Generator, slot: str, *materials: Material) -> Finish:
     """One of the materials; its name is part of the slot, so that two draws never clash."""
-    material = materials[int(rng.integers(len(materials)))]
+    material = pick(rng, *materials)
     return Finish(f"{slot} {material}", material)
 
 
@@ -93,8 +95,7 @@ def beam(finish: Finish, start: Vector, end: Vector, size: float) -> Part:
 
 
 def rod(finish: Finish, start: Vector, end: Vector, radius: float) -> Part:
-    angle = np.linspace(0, 2 * np.pi, 7, endpoint=False)
-    return finish.of(bar(start, end, radius * np.stack([np.cos(angle), np.sin(angle)], -1)))
+    return finish.of(bar(start, end, circle_outline(radius, 7)))
 
 
 def shifted(parts: Sequence[Part], x: float = 0, y: float = 0, z: float = 0) -> list[Part]:

@@ -130,30 +130,29 @@ def end_frame(
 ) -> list[Part]:
     """A support in the plane x = 0 that reaches from -z to z: one end of a table or desk."""
     h = size / 2
-    head = height
-    post = cuboid(finish, about(0, size), (0, head), about(0, 1.6 * size))
+    post = cuboid(finish, about(0, size), (0, height), about(0, 1.6 * size))
     if kind == "panel":
-        return [cuboid(finish, about(0, size), (0, head), (-z, z))]
+        return [cuboid(finish, about(0, size), (0, height), (-z, z))]
     if kind == "sled":
-        rails = [cuboid(finish, about(0, size), about(y, size), (-z, z)) for y in (h, head - h)]
+        rails = [cuboid(finish, about(0, size), about(y, size), (-z, z)) for y in (h, height - h)]
         posts = [
-            cuboid(finish, about(0, size), (0, head), about(s * (z - h), size)) for s in (-1, 1)
+            cuboid(finish, about(0, size), (0, height), about(s * (z - h), size)) for s in (-1, 1)
         ]
         return rails + posts
     if kind == "cross":
-        return [beam(finish, (0, h, -s * z), (0, head, s * z), size) for s in (-1, 1)]
+        return [beam(finish, (0, h, -s * z), (0, height, s * z), size) for s in (-1, 1)]
     if kind == "a":
         apex = z * rng.uniform(0.05, 0.6)
-        y = head * rng.uniform(0.25, 0.5)
-        arms = [beam(finish, (0, 0.4 * h, s * z), (0, head, s * apex), size) for s in (-1, 1)]
-        reach = z + (apex - z) * y / head
+        y = height * rng.uniform(0.25, 0.5)
+        arms = [beam(finish, (0, 0.4 * h, s * z), (0, height, s * apex), size) for s in (-1, 1)]
+        reach = z + (apex - z) * y / height
         return [*arms, beam(finish, (0, y, -reach), (0, y, reach), size)]
     if kind == "v":
-        arms = [beam(finish, (0, h, s * 0.2 * z), (0, head, s * z), size) for s in (-1, 1)]
+        arms = [beam(finish, (0, h, s * 0.2 * z), (0, height, s * z), size) for s in (-1, 1)]
         return [*arms, cuboid(finish, about(0, size), (0, size), (-0.3 * z, 0.3 * z))]
     # "t": a post on a foot, under a head
     feet = cuboid(finish, about(0, 1.3 * size), (0, size), (-z, z))
-    top = cuboid(finish, about(0, size), (head - size, head), (-0.8 * z, 0.8 * z))
+    top = cuboid(finish, about(0, size), (height - size, height), (-0.8 * z, 0.8 * z))
     return [post, feet, top]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from img2pc.data.families.joinery import chance
 from img2pc.data.families.seating import (
     Corner,
     Point,
@@ -16,7 +17,6 @@ from img2pc.data.families.seating import (
     between,
     both,
     filleted,
-    maybe,
     side_panel,
     superellipse,
 )
@@ -123,17 +123,14 @@ def stretchers(rng: Rng, legs: Sequence[tuple[Point, Point]], radius: float) -> 
     return rails
 
 
-def legged(
-    rng: Rng, width: float, depth: float, top: float, count: int = 4, plain: bool = False
-) -> list[Solid]:
+def legged(rng: Rng, width: float, depth: float, top: float, count: int = 4) -> list[Solid]:
     """Legs with stretchers and perhaps an apron."""
     radius = rng.uniform(0.012, 0.03)
     legs = corner_legs(rng, width - 2 * radius, depth - 2 * radius, top, count)
     make = _leg_maker(rng, radius, slender=top > 0.55)
     solids = [make(a, b) for a, b in legs]
-    if not plain:
-        solids += stretchers(rng, legs, radius * rng.uniform(0.35, 0.75))
-    if count == 4 and maybe(rng, 0.4):
+    solids += stretchers(rng, legs, radius * rng.uniform(0.35, 0.75))
+    if count == 4 and chance(rng, 0.4):
         drop = rng.uniform(0.04, 0.1)
         apron = rounded_rectangle(0.02, drop, 0.004, 1)
         tops = [(a[0], top - drop / 2, a[2]) for a, _ in legs]
@@ -144,7 +141,7 @@ def legged(
 def star_base(rng: Rng, top: float, reach: float) -> list[Solid]:
     """Swivel base: arms from a hub, castors or glides, a gas lift."""
     count = int(rng.choice([4, 5, 5, 5]))
-    castors = maybe(rng, 0.65)
+    castors = chance(rng, 0.65)
     level = 0.075 if castors else 0.025
     rise = rng.uniform(0.0, 0.06)
     arm = rounded_rectangle(rng.uniform(0.03, 0.06), 0.03, 0.01, 2)
@@ -210,7 +207,7 @@ def sled(rng: Rng, width: float, depth: float, top: float) -> list[Solid]:
     """Closed side loops (runners) of bent tube or flat bar."""
     tube = rng.uniform(0.007, 0.014)
     section: float | Float[ndarray, "point 2"] = tube
-    if maybe(rng, 0.3):
+    if chance(rng, 0.3):
         section = rounded_rectangle(2 * tube, 5 * tube, 0.004, 1)
     lean = rng.uniform(-0.05, 0.1)
     x = width / 2 - tube
@@ -259,7 +256,7 @@ def _wire_base(rng: Rng, width: float, depth: float, top: float) -> list[Solid]:
     for sx, sz in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
         foot = (sx * width * 0.48, 0.0, sz * depth * 0.48)
         legs.append(((foot[0] * inner, top + 0.005, foot[2] * inner), foot))
-    solids = [bar(a, b, 2 * rod if maybe(rng, 0.5) else rod) for a, b in legs]
+    solids = [bar(a, b, 2 * rod if chance(rng, 0.5) else rod) for a, b in legs]
     for (a, b), (c, d) in zip(legs, [*legs[1:], legs[0]], strict=True):
         solids += [bar(between(a, b, 0.02), between(c, d, 0.6), rod)]
         solids += [bar(between(c, d, 0.02), between(a, b, 0.6), rod)]

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from img2pc.data.families.joinery import chance, pick
 from img2pc.data.shapes import Material, Part
 from img2pc.data.solids import Solid, box, loft, prism, sheet, superellipsoid
 
@@ -64,14 +65,10 @@ def draw_recipe(
     return recipes[int(rng.choice(len(recipes), p=weights / weights.sum()))][0]
 
 
-def maybe(rng: Rng, probability: float) -> bool:
-    return bool(rng.random() < probability)
-
-
 def draw_look(rng: Rng) -> Look:
-    frame = FRAMES[int(rng.integers(len(FRAMES)))]
-    legs = frame if maybe(rng, 0.7) else FRAMES[int(rng.integers(len(FRAMES)))]
-    return Look(frame, COVERS[int(rng.integers(len(COVERS)))], legs)
+    frame = pick(rng, *FRAMES)
+    legs = frame if chance(rng, 0.7) else pick(rng, *FRAMES)
+    return Look(frame, pick(rng, *COVERS), legs)
 
 
 def grounded(parts: list[Part]) -> list[Part]:

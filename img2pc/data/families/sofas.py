@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from img2pc.data.families.backs_and_arms import arm_solid, framed_seat
+from img2pc.data.families.joinery import chance
 from img2pc.data.families.seat_bases import short_legs
 from img2pc.data.families.seating import (
     Corner,
@@ -18,7 +19,6 @@ from img2pc.data.families.seating import (
     draw_recipe,
     filleted,
     grounded,
-    maybe,
     puffed_cushion,
 )
 from img2pc.data.shapes import Part
@@ -77,7 +77,7 @@ def _box_sofa(rng: Rng) -> list[Part]:
     # The back turns about its foot, so that its rake does not open a gap at the seat.
     panel = box(w + 0.01, back_h, bt, rng.uniform(0.1, 0.45) * bt).moved(y=back_h / 2)
     soft.append(panel.rotated("x", -0.5 * rake).moved(y=leg, z=-d / 2 + bt / 2))
-    seats = count if maybe(rng, 0.7) else 1
+    seats = count if chance(rng, 0.7) else 1
     for k in range(seats):
         x = ((k + 0.5) / seats - 0.5) * w
         cushion = puffed_cushion(rng, w / seats * 0.99, thick, d - bt + 0.02, puff)
@@ -115,7 +115,7 @@ def _box_sofa(rng: Rng) -> list[Part]:
             solid = sweep(filleted(loop, 0.04, True), flat, closed=True)
             hard.append(solid if sx > 0 else solid.mirrored())
             continue
-        arm = arm_solid(rng, arm_style, wide, leg if leg else 0.0, arm_top, d * 0.98)
+        arm = arm_solid(rng, arm_style, wide, leg, arm_top, d * 0.98)
         arm = arm.moved(x=w / 2 + 0.48 * wide)
         soft.append(arm if sx > 0 else arm.mirrored())
     if plan != "straight":
@@ -128,7 +128,7 @@ def _box_sofa(rng: Rng) -> list[Part]:
         soft.append(pad.moved(end, top - thick / 2, (d + reach) / 2 + 0.01))
         corners += [(end + sx * (each / 2 - 0.05), d / 2 + reach - 0.1) for sx in (-1, 1)]
     legs: list[Solid] = []
-    if leg > 0 and maybe(rng, 0.8):
+    if leg > 0 and chance(rng, 0.8):
         legs = short_legs(rng, corners, leg)
     elif leg > 0:
         legs = [box(0.9 * w, leg + 0.02, 0.85 * d).moved(y=leg / 2)]
@@ -156,7 +156,7 @@ def _curved_sofa(rng: Rng) -> list[Part]:
             rounded_rectangle(bt, tall - leg, 0.45 * bt, 3),
         ),
     ]
-    if maybe(rng, 0.5):
+    if chance(rng, 0.5):
         wide, arm = rng.uniform(0.1, 0.22), h + rng.uniform(0.05, 0.25)
         solid = box(wide, arm - leg, d, 0.4 * wide).moved(wide / 3, (arm + leg) / 2, 0)
         solid = solid.moved(z=-radius).rotated("y", -float(np.degrees(span)))
@@ -194,7 +194,7 @@ def _chesterfield(rng: Rng) -> list[Part]:
     soft.append(quilt.moved(y=leg, z=rear))
     side = (
         _tufted(d, arm - leg - 0.6 * r, bt, 4, 3, 0.04)
-        if maybe(rng, 0.4)
+        if chance(rng, 0.4)
         else box(d, arm - leg - 0.6 * r, bt, 0.02).moved(y=(arm - leg - 0.6 * r) / 2)
     )
     soft += both(side.rotated("y", 90).moved(x, leg, 0))
@@ -203,7 +203,7 @@ def _chesterfield(rng: Rng) -> list[Part]:
     roll += [(x + out, tall - r, rear - out), (-x - out, tall - r, rear - out)]
     roll += [(-a, b, c) for a, b, c in reversed(roll[:2])]
     soft.append(sweep(filleted(roll, 0.12), r))
-    count = max(1, round(w / 0.65)) if maybe(rng, 0.7) else 1
+    count = max(1, round(w / 0.65)) if chance(rng, 0.7) else 1
     for k in range(count):
         cushion = puffed_cushion(rng, 0.99 * w / count, thick, d - bt, rng.uniform(0, 0.8))
         soft.append(cushion.moved(((k + 0.5) / count - 0.5) * w, h - thick / 2, bt / 2 + 0.01))

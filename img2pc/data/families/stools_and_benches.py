@@ -18,6 +18,7 @@ from img2pc.data.families.backs_and_arms import (
     new_back,
     seat_solids,
 )
+from img2pc.data.families.joinery import chance
 from img2pc.data.families.pieces import torus
 from img2pc.data.families.seat_bases import (
     corner_legs,
@@ -38,7 +39,6 @@ from img2pc.data.families.seating import (
     draw_look,
     draw_recipe,
     grounded,
-    maybe,
     puffed_cushion,
     ribbon,
     side_panel,
@@ -85,22 +85,22 @@ def bench(rng: Rng) -> list[Part]:
 
 def _stool_seat(rng: Rng, low: float, high: float) -> Seat:
     width = rng.uniform(0.26, 0.46)
-    rounded = maybe(rng, 0.55)
+    rounded = chance(rng, 0.55)
     depth = width * (1.0 if rounded else rng.uniform(0.6, 1.1))
     return Seat(width, depth, rng.uniform(low, high), rng.uniform(0.015, 0.07), rounded)
 
 
 def _legged_stool(rng: Rng) -> list[Part]:
-    tall = maybe(rng, 0.5)
+    tall = chance(rng, 0.5)
     seat = _stool_seat(rng, 0.58, 0.82) if tall else _stool_seat(rng, 0.2, 0.52)
     hard, soft = seat_solids(rng, seat)
     inside = 0.7 if seat.rounded else 0.92
-    count = 3 if seat.rounded and maybe(rng, 0.4) else 4
+    count = 3 if seat.rounded and chance(rng, 0.4) else 4
     top = seat.under + 0.004
     look = draw_look(rng)
-    if count == 4 and maybe(rng, 0.2):
+    if count == 4 and chance(rng, 0.2):
         return look.parts(hard, soft, seat_base(rng, seat, tall, 0.15))
-    if not maybe(rng, 0.35) or not tall:
+    if not chance(rng, 0.35) or not tall:
         legs = legged(rng, inside * seat.width, inside * seat.depth, top, count)
         return look.parts(hard, soft, legs)
     # A footrest ring through straight legs.
@@ -121,24 +121,24 @@ def _legged_stool(rng: Rng) -> list[Part]:
 
 
 def _pedestal_stool(rng: Rng) -> list[Part]:
-    tall = maybe(rng, 0.6)
+    tall = chance(rng, 0.6)
     seat = _stool_seat(rng, 0.58, 0.82) if tall else _stool_seat(rng, 0.38, 0.55)
     hard, soft = seat_solids(rng, seat)
     top = seat.under + 0.004
-    star = maybe(rng, 0.35)
+    star = chance(rng, 0.35)
     base = (
         star_base(rng, top, rng.uniform(0.2, 0.28))
         if star
         else pedestal(rng, top, rng.uniform(0.15, 0.25))
     )
-    if tall and maybe(rng, 0.5):
+    if tall and chance(rng, 0.5):
         r, y = rng.uniform(0.11, 0.2), rng.uniform(0.2, 0.35)
         base.append(torus(r, 0.009).moved(y=y))
         base += [
             bar((0, y, 0), (r * sx, y, r * sz), 0.008)
             for sx, sz in ((1, 0), (-0.5, 0.866), (-0.5, -0.866))
         ]
-    if maybe(rng, 0.2):
+    if chance(rng, 0.2):
         back = new_back(rng, seat, 0.1, 0.3)
         panel = back_panel(rng, back.width, -0.03, back.height, 0.02)
         hard += back.mounted([panel], seat)
@@ -183,7 +183,7 @@ def _folding_stool(rng: Rng) -> list[Part]:
     section = rounded_rectangle(2 * r, 1.4 * r, 0.3 * r, 2)
     hard: list[Solid] = []
     for z in (d / 2, -d / 2):
-        if maybe(rng, 0.5):
+        if chance(rng, 0.5):
             bow = smooth_path([(-w / 2, 0, z), (-0.1 * w, 0.4 * h, z), (w / 2, h, z)], 9)
             hard += both(sweep(bow, section))
         else:
@@ -203,7 +203,7 @@ def _board_stool(rng: Rng) -> list[Part]:
     w, d, t = seat.width, seat.depth, rng.uniform(0.015, 0.04)
     hard = [box(w, t, d).moved(y=seat.height - t / 2)]
     hard += slab_sides(rng, w * rng.uniform(0.75, 0.99), 0.95 * d, seat.height - t + 0.002)
-    if maybe(rng, 0.4):
+    if chance(rng, 0.4):
         step = seat.height * rng.uniform(0.4, 0.6)
         reach = rng.uniform(0.15, 0.22)
         tread = box(w, t, reach + 0.04).moved(y=step, z=d / 2 + reach / 2 - 0.02)
@@ -244,14 +244,14 @@ def _park_bench(rng: Rng) -> list[Part]:
     thick, fill = rng.uniform(0.015, 0.04), rng.uniform(0.5, 0.9)
     slats = _slats_along(seat_path, int(rng.integers(2, 12)), w, thick, fill)
     slats += _slats_along(back_path, int(rng.integers(1, 10)), w, thick, fill)
-    if maybe(rng, 0.2):
+    if chance(rng, 0.2):
         slats = [ribbon(np.concatenate([seat_path, back_path]), w, 0.02)]
     x = w / 2 * rng.uniform(0.7, 0.97)
     bars = rounded_rectangle(rng.uniform(0.02, 0.06), rng.uniform(0.025, 0.05), 0.008, 2)
     spine = np.concatenate([seat_path, back_path])
     frames = both(sweep(np.insert(spine, 0, x, axis=1) - [0, 0.012, 0], bars))
     splay = rng.uniform(0, 0.1)
-    if maybe(rng, 0.25):
+    if chance(rng, 0.25):
         outline = [(0, 0.45 * d), (h, 0.45 * d), (h - dip, -0.48 * d), (0, -0.5 * d)]
         frames += both(side_panel(outline, 0.07, x))
     else:
@@ -259,9 +259,9 @@ def _park_bench(rng: Rng) -> list[Part]:
             foot = (x, 0.0, z + sign * splay)
             knee = (x, 0.5 * h, z + 0.2 * sign * splay)
             frames += both(sweep(smooth_path([(x, h - 0.01, z), knee, foot], 7), bars))
-        if maybe(rng, 0.4):
+        if chance(rng, 0.4):
             frames += both(bar((x, 0.12, -0.45 * d), (x, 0.12, 0.42 * d), 0.012))
-    if maybe(rng, 0.6):
+    if chance(rng, 0.6):
         arm = h + rng.uniform(0.15, 0.25)
         share = (arm - h) / (tall - h)
         line = [
@@ -345,9 +345,9 @@ def _plain_bench(rng: Rng) -> list[Part]:
     hard, soft = _bench_top(rng, w, d, h, t)
     legs = _bench_legs(rng, w, d, h - t + 0.003)
     look = draw_look(rng)
-    if maybe(rng, 0.15):
+    if chance(rng, 0.15):
         legs.append(box(0.85 * w, 0.02, 0.85 * d).moved(y=rng.uniform(0.1, 0.2)))
-    if maybe(rng, 0.15):
+    if chance(rng, 0.15):
         wide = rng.uniform(0.06, 0.12)
         arm = arm_solid(
             rng,
@@ -374,7 +374,7 @@ def _backed_bench(rng: Rng) -> list[Part]:
         x = ((k + 0.5) / count - 0.5) * 0.97 * w
         hard += [solid.moved(x=x) for solid in back.mounted(back_hard, seat)]
         soft += [solid.moved(x=x) for solid in back.mounted(back_soft, seat)]
-    if maybe(rng, 0.6):
+    if chance(rng, 0.6):
         whole = replace(back, width=0.97 * w)
         arm_hard, arm_soft = arms(rng, seat, whole, carries)
         hard, soft = hard + arm_hard, soft + arm_soft
@@ -391,11 +391,11 @@ def _curved_bench(rng: Rng) -> list[Part]:
         turned = post.moved(y=(h - t) / 2, z=-radius).rotated("y", -float(np.degrees(a)))
         legs.append(turned)
     soft: list[Solid] = []
-    if maybe(rng, 0.5):
+    if chance(rng, 0.5):
         back, thick = rng.uniform(0.3, 0.5), rng.uniform(0.03, 0.12)
         wall = arc(radius + d / 2 - thick / 2, span, h - t / 2 + back / 2, 17)
         soft.append(sweep(wall, rounded_rectangle(thick, back + t, 0.3 * thick, 2)))
-    if maybe(rng, 0.2):
+    if chance(rng, 0.2):
         return draw_look(rng).parts(
             [part.scaled(z=-1) for part in hard + soft], [], [leg.scaled(z=-1) for leg in legs]
         )

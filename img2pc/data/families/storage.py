@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from img2pc.data.families.cases import Fronts, case_body, draw_fronts, fill_cells
+from img2pc.data.families.cases import case_body, draw_fronts, fill_cells
 from img2pc.data.families.joinery import (
     Finish,
     Span,
@@ -118,7 +119,7 @@ def _bowed(parts: Sequence[Part], half: float, z: Span, bow: float) -> list[Part
 
 def cabinet(rng: np.random.Generator) -> list[Part]:
     """Dressers, wardrobes, sideboards, nightstands, TV stands, kitchen units and display cases."""
-    plan = _STORAGE[int(rng.integers(len(_STORAGE)))]
+    plan = pick(rng, *_STORAGE)
     x, height = rng.uniform(*plan.width) / 2, rng.uniform(*plan.height)
     z = rng.uniform(*plan.depth) / 2
     columns, rows = whole_number(rng, *plan.columns), whole_number(rng, *plan.rows)
@@ -126,7 +127,7 @@ def cabinet(rng: np.random.Generator) -> list[Part]:
     fronts = draw_fronts(rng, body)
     bow = rng.uniform(0.03, 0.12) if chance(rng, 0.1) else 0.0
     if bow:
-        fronts = Fronts(**{**fronts.__dict__, "steps": 8, "panel": "flat", "ajar": 0.0})
+        fronts = replace(fronts, steps=8, panel="flat", ajar=0.0)
     kind = pick(rng, "none", "plinth", "moulding", "bracket", "legs", "legs", "legs", "sled")
     low = 0.0 if kind == "none" else rng.uniform(0.03, 0.12)
     if kind in ("legs", "sled"):

@@ -290,8 +290,7 @@ def _one_table(rng: np.random.Generator, width: float, depth: float, height: flo
     builders = [legged_base] * 4 + [_ended_base] * 2 + [_central_base] * 3 + [_boxy_base]
     if fit < 0.7:
         builders += [_central_base] * 4
-    build = builders[int(rng.integers(len(builders)))]
-    return parts + build(rng, x, z, under + 0.003, base)
+    return parts + pick(rng, *builders)(rng, x, z, under + 0.003, base)
 
 
 def table(rng: np.random.Generator) -> list[Part]:
