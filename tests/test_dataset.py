@@ -29,6 +29,7 @@ from img2pc.data.dataset import (
     render_object,
     sample_surface,
     turned_points,
+    views_from_stored,
     write_shards,
 )
 from img2pc.data.mesh_folder import MATERIALS, MeshFile, _read_mesh, list_meshes, load_mesh

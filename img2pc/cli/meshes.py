@@ -161,9 +161,8 @@ def _cloud_from_stdin() -> PointArrays:
     """Its PLY by way of a file, because that is what readers read."""
     from img2pc.cloud_files import read_cloud
 
-    content = sys.stdin.buffer.read()
     with temporary_folder() as folder:
-        path = folder / "stdin.ply"
+        path, content = folder / "stdin.ply", sys.stdin.buffer.read()
         with write_errors(folder):
             path.write_bytes(content)
         try:
