@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -369,6 +370,21 @@ def test_rembg_runs_the_network_on_disk(background: Background, brightness_model
     found = find_foreground(opaque(rgb), background)
     assert (found.method, found.warnings) == ("rembg", ())
     assert iou(found.rgba[..., 3], disc(60)) > 0.97
+
+
+def test_where_the_network_does_not_run_the_next_way_is_taken(
+    brightness_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(model: Path) -> SimpleNamespace:
+        return SimpleNamespace(predict=lambda picture: 1 / 0)
+
+    rgb = textured(200, 0, (60, 60, 60))
+    rgb[disc(60)] = (250, 240, 230)
+    with monkeypatch.context() as patched:
+        patched.setattr(foreground, "_session", failing)
+        with pytest.raises(BadInputError, match="rembg does not work here"):
+            find_foreground(opaque(rgb), "rembg")
+        assert find_foreground(opaque(rgb)).method == "grabcut"
 
 
 def test_the_command_compiles_nothing_to_run_it(

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import lzma
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from safetensors.numpy import save
 
 from img2pc.data.dataset import DataSettings, render_object
 from img2pc.data.mesh_folder import has_splits, list_meshes, load_mesh, pack_meshes
-from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
+from img2pc.data.mesh_pack import FORMAT, read_contents, read_packed, write_pack
 from img2pc.data.shapes import Shape, corner_normals
 from img2pc.errors import BadInputError
 
@@ -151,6 +153,16 @@ def test_damaged_packs_are_bad_input(pack: Path, tmp_path: Path) -> None:
         altered[place] ^= 0xFF
         path.write_bytes(altered)
         with pytest.raises(BadInputError, match="damaged"):
+            read_all(path)
+
+
+def test_packs_that_say_something_else_are_bad_input(tmp_path: Path) -> None:
+    """A list for a table, and a mesh with a header of nothing."""
+    empty = np.frombuffer(lzma.compress(b""), dtype=np.uint8)
+    for number, said in enumerate(("[]", '{"split": null, "categories": {"a": "b"}}')):
+        path = tmp_path / str(number)
+        path.write_bytes(save({"a": empty}, {FORMAT: said}))
+        with pytest.raises(BadInputError, match=r"is not a pack|is damaged"):
             read_all(path)
 
 

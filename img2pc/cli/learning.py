@@ -167,7 +167,9 @@ def data(
     ] = 4096,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Processes; default: one a core."),
+        typer.Option(
+            min=1, help="Processes; default: one a core. Each keeps up to 0.5 GB of meshes."
+        ),
     ] = None,
 ) -> None:
     """Render shapes to pictures and true views, kept in memory-mapped shards."""
