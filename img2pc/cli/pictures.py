@@ -343,7 +343,7 @@ def _reconstruct_one(
 
 
 def _write_to_stdout(content: bytes) -> None:
-    if sys.stdout.name == os.devnull:  # put there by cli.main
+    if getattr(sys.stdout, "name", None) == os.devnull:  # put there by cli.main
         raise BadInputError("cannot write to stdout: it is closed")
     try:
         sys.stdout.buffer.write(content)
