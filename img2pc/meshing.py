@@ -21,7 +21,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
-from img2pc.cleaning import clean, smoothed, spacing
+from img2pc.cleaning import clean, oriented, plane_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError, NotPrintableError
 from img2pc.files import check_writable, written_atomically
@@ -131,7 +131,8 @@ class Solid:
 
 
 def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -> Solid:
-    """The printable solid of a cloud; tries a coarser octree, then a voxel grid, before giving up.
+    """The printable solid of a cloud; tries normals of its own making, a coarser octree, then a
+    voxel grid, before giving up.
 
     The same cloud gives the same solid, bit for bit.
 
@@ -144,6 +145,7 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     _check_settings(settings)
     # A point for each cell of the octree: the longest side is a √3rd of the diagonal or more.
     cells = 1 if settings.depth is None else 3**0.5 / _SCALE * 2**settings.depth
+    has_normals = cloud.normals is not None
     cloud, notes = clean(cloud, 1 / cells)
     # Solids are of single precision, which a surveyor's coordinates would use up, and keep the
     # tolerance of the extent that they were made with.
@@ -151,11 +153,16 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     points = (cloud.points - (low + high) / 2) / (high - low).max()
     cloud = PointArrays(points, cloud.normals, cloud.colours)
     depth = poisson_depth(cloud.points) if settings.depth is None else settings.depth
-    if settings.smooth:
-        cloud = smoothed(cloud)
+    plain, cloud = cloud, _smoothed(cloud, settings)
+
+    def with_normals_anew() -> PointArrays:
+        normals = oriented(plain.points, plane_normals(plain.points))
+        return _smoothed(replace(plain, normals=normals), settings)
+
+    attempts = _ladder(cloud, depth, with_normals_anew if has_normals else None)
     reasons: dict[str, str] = {}
     best: Solid | None = None
-    for method, make_surface in _ladder(cloud, depth):
+    for method, make_surface in attempts:
         try:
             solid = _finish(make_surface(), cloud, settings, method)
         except (NativeCodeError, NotPrintableError) as error:
@@ -258,10 +265,23 @@ def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
     return int(np.clip(round(np.log2(cells)), DEPTHS[0], DEPTHS[-1]))
 
 
-def _ladder(cloud: PointArrays, depth: int) -> Iterator[tuple[str, Callable[[], Surface]]]:
+def _smoothed(cloud: PointArrays, settings: MeshSettings) -> PointArrays:
+    return smoothed(cloud) if settings.smooth else cloud
+
+
+def _ladder(
+    cloud: PointArrays, depth: int, with_normals_anew: Callable[[], PointArrays] | None
+) -> Iterator[tuple[str, Callable[[], Surface]]]:
     assert cloud.normals is not None
     poisson = partial(poisson_surface, cloud.points, cloud.normals)
     yield f"Poisson at depth {depth}", partial(poisson, depth, _SCALE)
+    if with_normals_anew is not None:
+        # Where a cloud's own contradict each other, as around a generator's thin parts, the surface
+        # swells beside them, out of the cube.
+        anew = with_normals_anew()
+        assert anew.normals is not None
+        name = f"Poisson at depth {depth} with normals estimated anew"
+        yield name, partial(poisson_surface, anew.points, anew.normals, depth, _SCALE)
     # A wider cube closes surfaces that left the narrow one; its cells are coarser.
     for shallower in (depth, depth - 1):
         name = f"Poisson at depth {shallower} in a wide cube"

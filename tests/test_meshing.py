@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -606,6 +607,27 @@ def test_a_depth_that_was_asked_for_and_failed_is_said_with_the_reason(
     said = "made by Poisson at depth 6 in a wide cube instead of Poisson at depth 6: too narrow"
     assert said in solid_from_cloud(tower, MeshSettings(depth=6)).warnings
     assert made.warnings == ()
+
+
+@pytest.mark.parametrize("has_normals", [True, False])
+def test_where_the_clouds_own_normals_fail_they_are_estimated_anew(
+    has_normals: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and not where they were estimated to begin with."""
+    tried: list[ndarray] = []
+
+    def refusing_the_first(*arguments: Any) -> Surface:
+        tried.append(arguments[1])
+        if len(tried) == 1:
+            raise NativeCodeError("swollen")
+        return open3d_process.poisson_surface(*arguments)
+
+    monkeypatch.setattr(meshing, "poisson_surface", refusing_the_first)
+    solid = solid_from_cloud(tower if has_normals else replace(tower, normals=None))
+    assert len(tried) == 2
+    assert solid.method.endswith("with normals estimated anew" if has_normals else "a wide cube")
+    assert np.array_equal(*tried) != has_normals
+    assert solid.report.printable
 
 
 def test_the_finest_solid_is_taken_of_those_that_lose_alike() -> None:
