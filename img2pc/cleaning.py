@@ -63,7 +63,7 @@ def clean(
     points, normals = cloud.points, cloud.normals
     notes: tuple[str, ...] = ()
     if normals is None:
-        normals = oriented(points, plane_normals(points))
+        normals = estimated_normals(points)
         log.info("normals estimated")
     else:
         normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -138,6 +138,11 @@ def _smoothed_part(
     mean = np.einsum("pk,pki->pi", weight, others)
     mean /= np.linalg.norm(mean, axis=-1, keepdims=True)
     return here - ((weight * height).sum(1) / weight.sum(1))[:, None] * mean, mean
+
+
+def estimated_normals(points: Float[ndarray, "point 3"]) -> Float[ndarray, "point 3"]:
+    """Unit normals of each point's neighbourhood, turned outwards."""
+    return oriented(points, plane_normals(points))
 
 
 def plane_normals(points: Float[ndarray, "point 3"]) -> Float[ndarray, "point 3"]:

@@ -21,7 +21,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
-from img2pc.cleaning import clean, oriented, plane_normals, smoothed, spacing
+from img2pc.cleaning import clean, estimated_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError, NotPrintableError
 from img2pc.files import check_writable, written_atomically
@@ -156,8 +156,8 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     plain, cloud = cloud, _smoothed(cloud, settings)
 
     def with_normals_anew() -> PointArrays:
-        normals = oriented(plain.points, plane_normals(plain.points))
-        return _smoothed(replace(plain, normals=normals), settings)
+        anew = replace(plain, normals=estimated_normals(plain.points))
+        return _smoothed(anew, settings)
 
     attempts = _ladder(cloud, depth, with_normals_anew if has_normals else None)
     reasons: dict[str, str] = {}
