@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -73,7 +74,7 @@ def clean(
 
 def spacing(points: Float[ndarray, "point 3"]) -> float:
     """The median over points of the mean distance to the nearest neighbours."""
-    return float(np.median(_neighbour_distance(points)[0]))
+    return float(np.median(neighbour_distance(points)[0]))
 
 
 def noise(points: Float[ndarray, "point 3"], normals: Float[ndarray, "point 3"]) -> float:
@@ -179,10 +180,8 @@ def _facing(
     """
     step = spacing(points)
     sides, total = np.zeros((2, len(points)))
-    for direction in _sphere(_DIRECTIONS):
-        right = np.cross(direction, [1.0, 0, 0] if abs(direction[0]) < 0.9 else [0, 1.0, 0])
-        right /= np.linalg.norm(right)
-        cells = np.floor(points @ np.stack([right, np.cross(direction, right)], -1) / (1.5 * step))
+    for direction, across in looks_around(_DIRECTIONS):
+        cells = np.floor(points @ across / (1.5 * step))
         cells = (cells - cells.min(0)).astype(np.int64)
         pixel = cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]
         height = points @ direction
@@ -286,7 +285,7 @@ def _thinned(cloud: PointArrays, finest_cell: float) -> PointArrays:
 def _outliers(points: Float[ndarray, "point 3"]) -> Bool[ndarray, "point"]:
     """What is far from its neighbours, which are nearer to theirs; or are as far from theirs, but
     lie on no surface together: a part may be sparse."""
-    distance, neighbours = _neighbour_distance(points)
+    distance, neighbours = neighbour_distance(points)
     usual = np.median(distance)
     local = np.maximum(usual, np.median(distance[neighbours], axis=1))
     outlying: ndarray = distance > _OUTLIER_SPACINGS * local
@@ -298,7 +297,7 @@ def _outliers(points: Float[ndarray, "point 3"]) -> Bool[ndarray, "point"]:
     return outlying
 
 
-def _neighbour_distance(
+def neighbour_distance(
     points: Float[ndarray, "point 3"],
 ) -> tuple[Float[ndarray, "point"], Int[ndarray, "point neighbour"]]:
     """The mean distance of each point to its neighbours, and which they are."""
@@ -320,9 +319,14 @@ def _check_spread(points: Float[ndarray, "point 3"]) -> None:
         raise BadInputError("the points of the cloud lie in one plane")
 
 
-def _sphere(count: int) -> Float[ndarray, "count 3"]:
-    """Directions spread evenly (Fibonacci's spiral)."""
+def looks_around(
+    count: int,
+) -> Iterator[tuple[Float[ndarray, "3"], Float[ndarray, "3 2"]]]:
+    """Directions spread evenly (Fibonacci's spiral), and two axes across each."""
     turn = np.pi * (1 + 5**0.5) * np.arange(count)
     height = 1 - (2 * np.arange(count) + 1) / count
     across = np.sqrt(1 - height**2)
-    return np.stack([across * np.cos(turn), across * np.sin(turn), height], -1)
+    for direction in np.stack([across * np.cos(turn), across * np.sin(turn), height], -1):
+        right = np.cross(direction, [1.0, 0, 0] if abs(direction[0]) < 0.9 else [0, 1.0, 0])
+        right /= np.linalg.norm(right)
+        yield direction, np.stack([right, np.cross(direction, right)], -1)

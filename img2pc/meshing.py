@@ -21,6 +21,7 @@ from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import ConvexHull, cKDTree
 
 from img2pc.bridging import bridged
+from img2pc.carving import carved
 from img2pc.cleaning import clean, estimated_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError, NotPrintableError
@@ -51,6 +52,7 @@ _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest 
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
 _MARGIN = 0.02  # of the cloud's box, each side
+_HELD_SHARE = 0.01  # of the points, for which a swelling that holds them stays
 _CRUMBS = 0.01  # of the volume, that a cut may shave off
 _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
@@ -162,9 +164,9 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     attempts = _ladder(cloud, depth, with_normals_anew if has_normals else None)
     reasons: dict[str, str] = {}
     best: Solid | None = None
-    for method, make_surface in attempts:
+    for method, of, make_surface in attempts:
         try:
-            solid = _finish(make_surface(), cloud, settings, method)
+            solid = _finish(make_surface(), of, settings, method)
         except (NativeCodeError, NotPrintableError) as error:
             reasons[method] = str(error)
             log.info("%s: %s", method, error)
@@ -271,22 +273,25 @@ def _smoothed(cloud: PointArrays, settings: MeshSettings) -> PointArrays:
 
 def _ladder(
     cloud: PointArrays, depth: int, with_normals_anew: Callable[[], PointArrays] | None
-) -> Iterator[tuple[str, Callable[[], Surface]]]:
-    assert cloud.normals is not None
-    poisson = partial(poisson_surface, cloud.points, cloud.normals)
-    yield f"Poisson at depth {depth}", partial(poisson, depth, _SCALE)
+) -> Iterator[tuple[str, PointArrays, Callable[[], Surface]]]:
+    name = f"Poisson at depth {depth}"
+    yield name, cloud, partial(_poisson_surface, cloud, depth, _SCALE)
     if with_normals_anew is not None:
         # Where a cloud's own contradict each other, as around a generator's thin parts, the surface
         # swells beside them, out of the cube.
         anew = with_normals_anew()
-        assert anew.normals is not None
         name = f"Poisson at depth {depth} with normals estimated anew"
-        yield name, partial(poisson_surface, anew.points, anew.normals, depth, _SCALE)
+        yield name, anew, partial(_poisson_surface, anew, depth, _SCALE)
     # A wider cube closes surfaces that left the narrow one; its cells are coarser.
     for shallower in (depth, depth - 1):
         name = f"Poisson at depth {shallower} in a wide cube"
-        yield name, partial(poisson, shallower, _WIDE_SCALE)
-    yield _VOXELS, partial(voxel_surface, cloud, 2 ** min(depth, 7))
+        yield name, cloud, partial(_poisson_surface, cloud, shallower, _WIDE_SCALE)
+    yield _VOXELS, cloud, partial(voxel_surface, cloud, 2 ** min(depth, 7))
+
+
+def _poisson_surface(cloud: PointArrays, depth: int, scale: float) -> Surface:
+    assert cloud.normals is not None
+    return poisson_surface(cloud.points, cloud.normals, depth, scale)
 
 
 def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
@@ -328,8 +333,7 @@ def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings, method
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
     solid = solid ^ Manifold.cube(room, center=True).translate((low + high) / 2)
-    solid, gaps = bridged(solid) if settings.bridge else (solid, ())
-    solid, dropped = _largest_body(solid)
+    solid, gaps, dropped = _in_one_piece(solid, cloud, settings)
     # From here on in millimetres, +Z up; `points` stays with the solid for the colours.
     points = cloud.points @ _Z_UP_FROM[settings.up].T
     turned = np.concatenate([_Z_UP_FROM[settings.up], np.zeros((3, 1))], axis=1)
@@ -406,6 +410,33 @@ def _largest_body(solid: Manifold) -> tuple[Manifold, float]:
     if loose:
         log.info("dropped %d loose pieces, %.2f %% of the volume", loose, 100 * dropped)
     return bodies[largest], dropped
+
+
+def _in_one_piece(
+    solid: Manifold, cloud: PointArrays, settings: MeshSettings
+) -> tuple[Manifold, tuple[float, ...], float]:
+    """The body, the gaps that were bridged in it, and the share of the volume that was dropped;
+    without what has swollen, unless that holds parts of the cloud to the body."""
+
+    def body_of(solid: Manifold) -> tuple[Manifold, tuple[float, ...], float]:
+        whole, gaps = bridged(solid) if settings.bridge else (solid, ())
+        body, dropped = _largest_body(whole)
+        return body, gaps, dropped
+
+    rest = carved(solid, cloud)
+    slim = body_of(rest)
+    if rest is solid or len(rest.decompose()) == 1:
+        return slim
+    swollen = body_of(solid)
+    lost, kept = (_left_out(cloud.points, each[0]) for each in (slim, swollen))
+    return swollen if lost > kept + _HELD_SHARE else slim
+
+
+def _left_out(points: Float[ndarray, "point 3"], body: Manifold) -> float:
+    """The share of the points that the body's surface is not near."""
+    near = 2 * spacing(points)
+    distance, _ = cKDTree(_arrays(body)[0]).query(points, distance_upper_bound=near)
+    return float(np.isinf(distance).mean())
 
 
 def _resized(

@@ -554,6 +554,34 @@ def test_a_voxel_grid_where_poisson_fails(
     assert between(solid.mesh, {**SHAPES, "chair": chair}[name]) < 0.01
 
 
+def surface_of(solid: Manifold) -> Callable[..., Surface]:
+    """Poisson's answer, whatever it is asked."""
+    mesh = solid.refine_to_length(0.03).to_mesh()
+    surface = np.array(mesh.vert_properties[:, :3], float), np.array(mesh.tri_verts, np.int64)
+    return lambda *request: surface
+
+
+def test_what_has_swollen_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balloon that grows out of a ball of radius 0.5, as the cloud is scaled."""
+    balloon = Manifold.sphere(0.2, 48).translate((0.35, 0.35, 0.35))
+    monkeypatch.setattr(meshing, "poisson_surface", surface_of(Manifold.sphere(0.5, 96) + balloon))
+    solid = solid_from_cloud(ball(), MeshSettings(foot=False))
+    assert np.linalg.norm(solid.mesh.vertices - [0, 0, 50], axis=1).max() < 60
+
+
+def test_a_swelling_that_holds_the_parts_together_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two balls, of which one would be lost: the gap is too wide for a strut."""
+    one = ball()
+    points = np.concatenate([one.points - [1.2, 0, 0], one.points + [1.2, 0, 0]])
+    assert one.normals is not None
+    cloud = PointArrays(points, np.concatenate([one.normals, one.normals]), None)
+    bar = Manifold.cylinder(0.75, 0.08, circular_segments=48, center=True).rotate((0, 90, 0))
+    both = [Manifold.sphere(0.125, 96).translate((x, 0, 0)) for x in (-0.375, 0.375)]
+    monkeypatch.setattr(meshing, "poisson_surface", surface_of(both[0] + bar + both[1]))
+    solid = solid_from_cloud(cloud, MeshSettings(foot=False))
+    assert np.ptp(solid.mesh.vertices, axis=0) == pytest.approx([100, 25, 25], rel=0.05)
+
+
 @pytest.mark.parametrize("best_effort", [False, True])
 def test_no_solid_at_all(
     best_effort: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch
