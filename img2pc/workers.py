@@ -1,7 +1,9 @@
-"""Ending in good order: Ctrl-C as a request, and processes that leave it to the one they serve."""
+"""How many workers, and ending in good order: Ctrl-C as a request, and processes that leave it to
+the one they serve."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -11,6 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Stop:
@@ -26,6 +31,29 @@ class Stop:
                 break
             time.sleep(0.01)
         return self.asked
+
+
+def usable_cores() -> int:
+    """How many cores this process may keep busy."""
+    affinity = getattr(os, "sched_getaffinity", lambda process: range(os.cpu_count() or 1))
+    cores = len(affinity(0))
+    return min(cores, core_quota() or cores)
+
+
+def core_quota() -> int | None:
+    """How many cores' time a container may use (`docker run --cpus`), rounded up; None without
+    such a quota.
+
+    PyTorch knows only how many cores there are, and its threads would wait for each other's turns.
+    """
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # v2, v1
+        try:
+            quota, period = " ".join((_CGROUP / each).read_text() for each in files).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal():  # not "max", not -1
+            return max(1, math.ceil(int(quota) / int(period)))
+    return None
 
 
 @contextmanager

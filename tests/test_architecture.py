@@ -73,21 +73,34 @@ def test_the_command_line_starts_light() -> None:
     assert modules_after("import img2pc.cli").isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize(("ours", "heeded"), [(None, "10000"), ("7", "7")])
-def test_waiting_threads_soon_hand_over_their_core(ours: str | None, heeded: str) -> None:
-    """libgomp reads that as PyTorch is loaded; it is set before, unless the user has set it."""
+@pytest.mark.parametrize(
+    ("name", "ours", "heeded"),
+    [
+        ("GOMP_SPINCOUNT", None, "10000"),
+        ("GOMP_SPINCOUNT", "7", "7"),
+        ("OMP_NUM_THREADS", None, "1"),
+        ("OMP_NUM_THREADS", "3", "3"),
+    ],
+)
+def test_what_libgomp_reads_as_pytorch_is_loaded_is_set_before(
+    name: str, ours: str | None, heeded: str, tmp_path: Path
+) -> None:
+    """Unless the user has set it: waiting threads soon hand over their core, and there are no more
+    of them than a container may use."""
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("GOMP_SPINCOUNT", None)
+    environment.pop(name, None)
     if ours is not None:
-        environment["GOMP_SPINCOUNT"] = ours
+        environment[name] = ours
     code = (
-        "import os, sys\n"
-        "import img2pc.cli\n"
+        "import os, pathlib, sys\n"
+        "import img2pc.cli, img2pc.workers\n"
+        f"img2pc.workers._CGROUP = pathlib.Path({str(tmp_path)!r})\n"
         "sys.argv = ['img2pc', '--version']\n"
         "try:\n"
         "    img2pc.cli.main()\n"
         "except SystemExit:\n"
-        "    print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+        f"    print(os.environ['{name}'], 'torch' in sys.modules)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment

@@ -572,7 +572,8 @@ def test_what_has_swollen_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_swelling_that_holds_the_parts_together_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two balls, of which one would be lost: the gap is too wide for a strut."""
     one = ball()
-    points = np.concatenate([one.points - [1.2, 0, 0], one.points + [1.2, 0, 0]])
+    aside = np.array([1.2, 0, 0])
+    points = np.concatenate([one.points - aside, one.points + aside])
     assert one.normals is not None
     cloud = PointArrays(points, np.concatenate([one.normals, one.normals]), None)
     bar = Manifold.cylinder(0.75, 0.08, circular_segments=48, center=True).rotate((0, 90, 0))

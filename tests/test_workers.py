@@ -4,17 +4,52 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
-from img2pc.workers import Stop, begin_worker, interrupts_blocked, stopped_by_interrupt
+from img2pc import workers
+from img2pc.workers import (
+    Stop,
+    begin_worker,
+    core_quota,
+    interrupts_blocked,
+    stopped_by_interrupt,
+    usable_cores,
+)
 
 from .conftest import ROOT
 from .in_a_process import interrupts_ignored
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
+        ({"cpu.max": "odd"}, None),
+    ],
+)
+def test_a_containers_quota_of_cores(
+    files: Mapping[str, str], cores: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel's documentation of control groups has it, versions 2 and 1."""
+    monkeypatch.setattr(workers, "_CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(3), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert core_quota() == cores
+    assert usable_cores() == min(3, cores or 3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

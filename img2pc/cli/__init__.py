@@ -20,6 +20,7 @@ from img2pc import __version__
 from img2pc.cli import learning, meshes, pictures
 from img2pc.cli.options import app
 from img2pc.errors import BadInputError, Img2pcError
+from img2pc.workers import core_quota, usable_cores
 
 __all__ = ["app", "learning", "main", "meshes", "pictures"]
 
@@ -47,6 +48,8 @@ def main() -> None:
     # For how long libgomp's threads spin while they wait for each other: its own 300,000 is no
     # quicker, and beside other programs ten times as slow (tests/benchmarks/busy.py).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    if core_quota() is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     # So that what a killed command began is cleared away: temporary files, Open3D's process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     debug = "--debug" in sys.argv

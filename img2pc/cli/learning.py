@@ -173,9 +173,9 @@ def data(
     ] = None,
 ) -> None:
     """Render shapes to pictures and true views, kept in memory-mapped shards."""
-    from img2pc.data.dataset import DataSettings, default_workers, write_shards
+    from img2pc.data.dataset import DataSettings, write_shards
     from img2pc.data.families import FAMILIES
-    from img2pc.workers import Stop, stopped_by_interrupt
+    from img2pc.workers import Stop, stopped_by_interrupt, usable_cores
 
     if unknown := set(family or ()) - set(FAMILIES):
         raise typer.BadParameter(
@@ -194,7 +194,7 @@ def data(
         novel_views=novel_views,
         novel_size=size // 2,
     )
-    stop, count = Stop(), workers or default_workers()
+    stop, count = Stop(), workers or usable_cores()
     with ProgressBar("objects", objects) as advance, stopped_by_interrupt(stop):
         done = 0
         for now in write_shards(folder, settings, objects, count, stop, _left_out):
