@@ -53,7 +53,7 @@ _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts 
 _CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
 _MARGIN = 0.02  # of the cloud's box, each side
 _HELD_SHARE = 0.01  # of the points, for which a swelling that holds them stays
-_CRUMBS = 0.01  # of the volume, that a cut may shave off
+_CRUMBS = 0.01  # of the surface, that a cut may shave off
 _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
 _PLINTH_MARGIN_MM = 3.0
@@ -462,18 +462,22 @@ def _size(solid: Manifold) -> Float[ndarray, "3"]:
 
 def _foot_height(solid: Manifold) -> float:
     """How much to cut off below: as little as lets it stand, makes no hole in the bottom and leaves
-    it in one piece but for crumbs, at most 5 % of the height."""
+    it in one piece but for crumbs, at most 5 % of the height. Where nothing lets it stand, as
+    little as leaves it in one piece."""
     height: float = solid.bounding_box()[5]
     centre = _centre_of_mass(*_arrays(solid))[:2]
-
-    def stands(cut: float) -> bool:
+    least = 0.0
+    for share in _FOOT_SHARES:
+        cut = share * height
         rest = solid.trim_by_plane((0, 0, 1), cut)
-        _, volumes = _bodies(rest)
-        whole = rest.genus() <= solid.genus() and max(volumes) > (1 - _CRUMBS) * sum(volumes)
-        return whole and _supports(solid.slice(cut), centre)
-
-    cuts = [share * height for share in _FOOT_SHARES]
-    return next(filter(stands, cuts), cuts[0])
+        # A thin ring has hardly any volume.
+        areas = [body.surface_area() for body in rest.decompose() if body.volume() > 0]
+        if rest.genus() > solid.genus() or max(areas) < (1 - _CRUMBS) * sum(areas):
+            continue
+        if _supports(solid.slice(cut), centre):
+            return cut
+        least = least or cut
+    return least
 
 
 def _supports(contact: CrossSection, centre: Float[ndarray, "2"]) -> bool:

@@ -389,6 +389,13 @@ def test_the_foot_leaves_both_ends_of_a_thin_plate() -> None:
     assert max(body.volume() for body in rest.decompose()) > 0.99 * rest.volume()
 
 
+def test_the_foot_leaves_a_rim_that_hangs_by_a_thin_floor() -> None:
+    """A cut through the floor would lose it, though with hardly any of the volume."""
+    pillar, dish = Manifold.cylinder(100, 8), Manifold.cylinder(6, 25)
+    hollow = Manifold.cylinder(6, 24.8).translate((0, 0, 0.3))
+    assert meshing._foot_height(pillar + (dish - hollow)) == 0
+
+
 def test_no_foot_is_cut_from_what_was_added_below() -> None:
     plate = assemble("plate", [Part(solids.box(1.0, 0.025, 0.8), "body", "wood")])
     thick = solid_from_cloud(seen(plate).arrays(), MeshSettings(size_mm=40, min_thickness_mm=3))
