@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -40,7 +39,7 @@ from img2pc.images import write_png
 from img2pc.pointclouds import write_ply
 from img2pc.reconstruction import CutOut, Reconstruction, Reconstructor
 from img2pc.views import Views
-from img2pc.workers import Stop, begin_worker, interrupts_blocked
+from img2pc.workers import Stop, begin_worker, interrupts_blocked, usable_cores
 
 if TYPE_CHECKING:
     from img2pc.meshing import MeshSettings
@@ -107,7 +106,7 @@ def run_batch(
     """
     stop = stop or Stop()
     on_cpu = reconstructor.device.type == "cpu"
-    threads = torch.get_num_threads() if on_cpu else min(8, os.cpu_count() or 1)
+    threads = torch.get_num_threads() if on_cpu else min(8, usable_cores())
     size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
     with _single_threaded(on_cpu) as prepare, _mesh_processes(settings.mesh, stop) as write_mesh:

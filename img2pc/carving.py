@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from manifold3d import Error, Manifold, Mesh
 from numpy import ndarray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 from scipy.spatial import cKDTree
 
-from img2pc.cleaning import looks_around, neighbour_distance
+from img2pc.cleaning import neighbour_distance, view_directions
 from img2pc.cloud_files import PointArrays
+from img2pc.mesh_files import TriangleMesh
+from img2pc.printability import sample_surface
 
 log = logging.getLogger(__name__)
 
@@ -23,89 +25,104 @@ _DIRECTIONS = 64
 _VOTES = 8  # of the directions
 _MARGIN = 2.0  # spacings around each point that stay
 _PIXEL, _DENSE_SHARE = 1.5, 0.95  # spacings of all points but the sparsest
+_MOST_PIXELS = 512  # a side
 _HIDES = 0.75  # spacings of its own: how wide a point is
 _MOST_AROUND = 8  # pixels to each side of a point
 _FACING = 0.3  # cosine; of what is seen at a grazing angle the normal may be off
-_VOXELS = 200_000
+_SAMPLES = 20_000  # of the surface
+_MOST_FREE = 1 / 3  # of the surface; of more the cloud says too little
+_VOXELS = 300_000
+_VOXEL_MARGIN = 1.25  # voxels around each point that stay: thin parts lie between their centres
 _SMOOTHING = 0.7  # voxels
+
+Free = Callable[[Float[ndarray, "place 3"], float], Bool[ndarray, "place"]]
 
 
 @dataclass(frozen=True)
-class _Look:
-    """The cloud from one direction: heights above which nothing is, by pixels.
+class _DepthMap:
+    """Where there is nothing, seen from one direction: above these heights, by pixels.
 
     Attributes:
         across: from places to pixels.
-        floor: -inf where there is no point, inf where the back of one is seen.
+        height: -inf in the background; inf where the back of a point is seen, and in gaps that
+            points surround.
     """
 
     direction: Float[ndarray, "3"]
     across: Float[ndarray, "3 2"]
     low: Int[ndarray, "2"]
-    floor: Float[ndarray, "row column"]
+    height: Float[ndarray, "row column"]
 
     def is_above(self, places: Float[ndarray, "place 3"], margin: float) -> Bool[ndarray, "place"]:
         pixel = np.floor(places @ self.across).astype(np.int64) - self.low
-        inside = ((pixel >= 0) & (pixel < self.floor.shape)).all(1)
+        inside = ((pixel >= 0) & (pixel < self.height.shape)).all(1)
         above = np.ones(len(places), bool)
-        floor = self.floor[tuple(pixel[inside].T)]
-        above[inside] = places[inside] @ self.direction > floor + margin
+        height = self.height[tuple(pixel[inside].T)]
+        above[inside] = places[inside] @ self.direction > height + margin
         return above
 
 
-def carved(solid: Manifold, cloud: PointArrays) -> Manifold:
+def carved(solid: Manifold, cloud: PointArrays, cell: float) -> Manifold:
     """The solid without what lies before the cloud's points, or beside all of them, when looked at
-    from many sides; the same solid where nothing does.
+    from many sides; the same solid where hardly anything or too much does.
 
     Poisson surfaces swell into balloons where normals contradict each other. What is close to a
-    point stays, and what only the backs of points are seen through, such as a scan open below.
+    point stays, and what is seen only through the backs of points, or through gaps among them:
+    a scan may be open.
 
-    Source: Curless and Levoy 1996, sec. 4 (space carving), with the cloud's own depth maps.
+    Source: Curless and Levoy 1996, sec. 4 (space carving), with the cloud's own depth maps, and
+    their background as empty.
+
+    Args:
+        cell: how closely the surface can follow the points.
     """
     points, normals = cloud.points, cloud.normals
     assert normals is not None
     spacings = neighbour_distance(points)[0]
-    step = float(np.median(spacings))
-    tree, margin = cKDTree(points), _MARGIN * step
-    looks: list[_Look] = []
+    tree, margin = cKDTree(points), max(_MARGIN * float(np.median(spacings)), 1.5 * cell)
+    maps: list[_DepthMap] = []
 
-    def free(places: Float[ndarray, "place 3"]) -> Bool[ndarray, "place"]:
-        far = np.flatnonzero(tree.query(places, distance_upper_bound=margin)[0] == np.inf)
-        if len(far) and not looks:
-            looks.extend(_looks(points, normals, spacings))
+    def free(places: Float[ndarray, "place 3"], near: float) -> Bool[ndarray, "place"]:
+        far = np.flatnonzero(tree.query(places, distance_upper_bound=near)[0] == np.inf)
+        if len(far) and not maps:
+            maps.extend(_depth_maps(points, normals, spacings))
         votes = np.zeros(len(places), np.int64)
-        for look in looks:
-            votes[far] += look.is_above(places[far], margin)
+        for each in maps:
+            votes[far] += each.is_above(places[far], margin)
             far = far[votes[far] < _VOTES]
         enough: ndarray = votes == _VOTES
         return enough
 
-    corners = np.array(solid.to_mesh().vert_properties[:, :3], dtype=np.float64)
-    if not free(corners).any():
+    mesh = solid.to_mesh()
+    surface = TriangleMesh(np.array(mesh.vert_properties[:, :3], float), np.array(mesh.tri_verts))
+    share = float(free(sample_surface(surface, _SAMPLES)[0], margin).mean())
+    if not 0 < share < _MOST_FREE:
         return solid
-    rest = solid - _free_space(solid, free, step)
-    log.info("swollen: %.2f %% of the volume cut off", 100 * (1 - rest.volume() / solid.volume()))
-    return rest
+    space = _free_space(solid, free, margin)
+    return solid if space.is_empty() else solid - space
 
 
-def _looks(
+def _depth_maps(
     points: Float[ndarray, "point 3"],
     normals: Float[ndarray, "point 3"],
     spacings: Float[ndarray, "point"],
-) -> list[_Look]:
+) -> list[_DepthMap]:
     side = _PIXEL * float(np.quantile(spacings, _DENSE_SHARE))
+    side = max(side, float(np.ptp(points, axis=0).max()) / _MOST_PIXELS)
     index, offset = _covered(_HIDES * spacings / side)
-    looks = []
-    for direction, across in looks_around(_DIRECTIONS):
+    maps = []
+    for direction, across in view_directions(_DIRECTIONS):
         across = across / side
         pixel = np.floor(points @ across).astype(np.int64)[index] + offset
         low = pixel.min(0)
         height, facing = points @ direction, normals @ direction > _FACING
         upwards = np.argsort(height[index], kind="stable")  # the highest of a pixel comes last
-        floor = np.full(pixel.max(0) - low + 1, -np.inf)
-        floor[tuple((pixel - low)[upwards].T)] = np.where(facing, height, np.inf)[index[upwards]]
-        looks.append(_Look(direction, across, low, floor))
-    return looks
+        drawn = np.full(pixel.max(0) - low + 1, -np.inf, np.float32)
+        drawn[tuple((pixel - low)[upwards].T)] = np.where(facing, height, np.inf)[index[upwards]]
+        there = drawn > -np.inf
+        drawn[binary_fill_holes(there) & ~there] = np.inf
+        maps.append(_DepthMap(direction, across, low, drawn))
+    return maps
 
 
 def _covered(
@@ -126,25 +143,23 @@ def _covered(
     return np.concatenate(indices), np.concatenate(offsets)
 
 
-def _free_space(
-    solid: Manifold,
-    free: Callable[[Float[ndarray, "place 3"]], Bool[ndarray, "place"]],
-    step: float,
-) -> Manifold:
-    """What is free in the solid's box and a little around it."""
+def _free_space(solid: Manifold, free: Free, margin: float) -> Manifold:
+    """What is free in the solid's box and around it, and can be reached from outside."""
     from skimage.measure import marching_cubes
 
     box = np.array(solid.bounding_box()).reshape(2, 3)
-    low, high = box[0] - 2 * step, box[1] + 2 * step
-    cell = max(step, float(np.prod(high - low) / _VOXELS) ** (1 / 3))
+    cell = max(margin / 2, float(np.prod(box[1] - box[0] + 4 * margin) / _VOXELS) ** (1 / 3))
+    near = max(margin, _VOXEL_MARGIN * cell)
+    low, high = box[0] - near - 2 * cell, box[1] + near + 2 * cell
     shape = np.ceil((high - low) / cell).astype(int) + 1
     places = low + cell * np.indices(shape).reshape(3, -1).T
-    field = gaussian_filter(free(places).reshape(shape).astype(float), _SMOOTHING)
-    field = np.pad(field, 1)  # closed at the box's sides
-    if field.max() <= 0.5:
-        return Manifold()
+    parts, _ = label(free(places, near).reshape(shape))
+    field = gaussian_filter((parts == parts[0, 0, 0]).astype(float), _SMOOTHING)
     marched: Any = marching_cubes
-    vertices, faces, _, _ = marched(field, 0.5, gradient_direction="ascent")
+    vertices, faces, _, _ = marched(np.pad(field, 1), 0.5, gradient_direction="ascent")
     vertices = low + cell * (vertices - 1)
     space = Manifold(Mesh(vertices.astype(np.float32), faces.astype(np.uint32)))
-    return space if space.status() == Error.NoError else Manifold()
+    if space.status() == Error.NoError:
+        return space
+    log.info("free space is not closed (%s)", space.status().name)
+    return Manifold()

@@ -13,4 +13,4 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".pts")
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")
-PREVIEW_SUFFIXES = (".png", ".gif")
+PREVIEW_SUFFIXES = (".png", ".gif", ".html")

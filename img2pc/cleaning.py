@@ -180,7 +180,7 @@ def _facing(
     """
     step = spacing(points)
     sides, total = np.zeros((2, len(points)))
-    for direction, across in looks_around(_DIRECTIONS):
+    for direction, across in view_directions(_DIRECTIONS):
         cells = np.floor(points @ across / (1.5 * step))
         cells = (cells - cells.min(0)).astype(np.int64)
         pixel = cells[:, 0] * (cells[:, 1].max() + 1) + cells[:, 1]
@@ -319,7 +319,7 @@ def _check_spread(points: Float[ndarray, "point 3"]) -> None:
         raise BadInputError("the points of the cloud lie in one plane")
 
 
-def looks_around(
+def view_directions(
     count: int,
 ) -> Iterator[tuple[Float[ndarray, "3"], Float[ndarray, "3 2"]]]:
     """Directions spread evenly (Fibonacci's spiral), and two axes across each."""

@@ -52,7 +52,9 @@ _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest 
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
 _MARGIN = 0.02  # of the cloud's box, each side
-_HELD_SHARE = 0.01  # of the points, for which a swelling that holds them stays
+_HELD_SHARE = 0.005  # of the points, for which a swelling that holds them stays
+_LARGE_PART = 0.1  # of the volume
+_SURFACE_SAMPLES = 100_000
 _CRUMBS = 0.01  # of the surface, that a cut may shave off
 _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
@@ -75,6 +77,7 @@ class MeshSettings:
         size_mm: the longest side, unless `height_mm` is given; a plinth counts.
         depth: of the Poisson octree; by default its cells are as wide as the points are apart.
         smooth: take the noise out of the cloud first, where there is any.
+        carve: cut off what has swollen where the cloud shows that nothing is.
         bridge: join thin parts that come in pieces by struts across the gaps.
         foot: cut the lowest part flat, just high enough to stand.
         min_thickness_mm: thicken walls that are thinner.
@@ -91,6 +94,7 @@ class MeshSettings:
     height_mm: float | None = None
     depth: int | None = None
     smooth: bool = True
+    carve: bool = True
     bridge: bool = True
     foot: bool = True
     min_thickness_mm: float = 0.0
@@ -110,6 +114,7 @@ class Solid:
         method: which attempt gave it.
         bridged: the widths of the gaps that were bridged, as shares of the diagonal.
         dropped_share: of the volume, in pieces that were not connected to the body.
+        carved_share: of the volume, in what had swollen and was cut off.
         notes: what else was not as the cloud or the settings had it.
     """
 
@@ -118,12 +123,15 @@ class Solid:
     method: str
     bridged: tuple[float, ...]
     dropped_share: float
+    carved_share: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """In what it differs from the cloud, for the user."""
         said = list(self.notes)
+        if self.carved_share > 0.01:
+            said.append(f"swellings cut off: {100 * self.carved_share:.1f} % of the volume")
         if self.bridged:
             count, widest = len(self.bridged), 100 * max(self.bridged)
             said.append(f"gaps bridged: {count}, the widest {widest:.1f} % of the diagonal")
@@ -164,9 +172,10 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     attempts = _ladder(cloud, depth, with_normals_anew if has_normals else None)
     reasons: dict[str, str] = {}
     best: Solid | None = None
-    for method, of, make_surface in attempts:
+    for attempt in attempts:
+        method = attempt.method
         try:
-            solid = _finish(make_surface(), of, settings, method)
+            solid = _finish(attempt, settings)
         except (NativeCodeError, NotPrintableError) as error:
             reasons[method] = str(error)
             log.info("%s: %s", method, error)
@@ -271,22 +280,33 @@ def _smoothed(cloud: PointArrays, settings: MeshSettings) -> PointArrays:
     return smoothed(cloud) if settings.smooth else cloud
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """A way to a surface, and how closely it can follow the points: the octree's cell, or None for
+    a surface that does not swell."""
+
+    method: str
+    cloud: PointArrays
+    surface: Callable[[], Surface]
+    cell: float | None
+
+
 def _ladder(
     cloud: PointArrays, depth: int, with_normals_anew: Callable[[], PointArrays] | None
-) -> Iterator[tuple[str, PointArrays, Callable[[], Surface]]]:
-    name = f"Poisson at depth {depth}"
-    yield name, cloud, partial(_poisson_surface, cloud, depth, _SCALE)
+) -> Iterator[_Attempt]:
+    def poisson(says: str, cloud: PointArrays, depth: int, scale: float) -> _Attempt:
+        surface = partial(_poisson_surface, cloud, depth, scale)
+        return _Attempt(f"Poisson at depth {depth}{says}", cloud, surface, scale / 2**depth)
+
+    yield poisson("", cloud, depth, _SCALE)
     if with_normals_anew is not None:
         # Where a cloud's own contradict each other, as around a generator's thin parts, the surface
         # swells beside them, out of the cube.
-        anew = with_normals_anew()
-        name = f"Poisson at depth {depth} with normals estimated anew"
-        yield name, anew, partial(_poisson_surface, anew, depth, _SCALE)
+        yield poisson(" with normals estimated anew", with_normals_anew(), depth, _SCALE)
     # A wider cube closes surfaces that left the narrow one; its cells are coarser.
     for shallower in (depth, depth - 1):
-        name = f"Poisson at depth {shallower} in a wide cube"
-        yield name, cloud, partial(_poisson_surface, cloud, shallower, _WIDE_SCALE)
-    yield _VOXELS, cloud, partial(voxel_surface, cloud, 2 ** min(depth, 7))
+        yield poisson(" in a wide cube", cloud, shallower, _WIDE_SCALE)
+    yield _Attempt(_VOXELS, cloud, partial(voxel_surface, cloud, 2 ** min(depth, 7)), None)
 
 
 def _poisson_surface(cloud: PointArrays, depth: int, scale: float) -> Surface:
@@ -326,14 +346,15 @@ def voxel_surface(cloud: PointArrays, cells: int) -> Surface:
     return low + cell * (vertices - padding), faces.astype(np.int64)
 
 
-def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings, method: str) -> Solid:
+def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
     """The surface as a solid of the size asked for."""
     notes: tuple[str, ...] = ()
-    solid = _solid(*surface)
+    cloud, solid = attempt.cloud, _solid(*attempt.surface())
     low, high = cloud.points.min(0), cloud.points.max(0)
     room = (high - low) * (1 + 2 * _MARGIN)
     solid = solid ^ Manifold.cube(room, center=True).translate((low + high) / 2)
-    solid, gaps, dropped = _in_one_piece(solid, cloud, settings)
+    body = _in_one_piece(solid, attempt, settings)
+    solid, dropped = body.solid, body.dropped_share
     # From here on in millimetres, +Z up; `points` stays with the solid for the colours.
     points = cloud.points @ _Z_UP_FROM[settings.up].T
     turned = np.concatenate([_Z_UP_FROM[settings.up], np.zeros((3, 1))], axis=1)
@@ -368,7 +389,8 @@ def _finish(surface: Surface, cloud: PointArrays, settings: MeshSettings, method
         _, index = cKDTree(points).query(vertices, k=3)
         colours = cloud.colours[index].mean(1).round().astype(np.uint8)
     mesh = TriangleMesh(vertices, faces, colours)
-    return Solid(mesh, inspect_mesh(mesh, walls=False), method, gaps, dropped, notes)
+    report = inspect_mesh(mesh, walls=False)
+    return Solid(mesh, report, attempt.method, body.bridged, dropped, body.carved_share, notes)
 
 
 def _solid(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) -> Manifold:
@@ -412,30 +434,47 @@ def _largest_body(solid: Manifold) -> tuple[Manifold, float]:
     return bodies[largest], dropped
 
 
-def _in_one_piece(
-    solid: Manifold, cloud: PointArrays, settings: MeshSettings
-) -> tuple[Manifold, tuple[float, ...], float]:
-    """The body, the gaps that were bridged in it, and the share of the volume that was dropped;
-    without what has swollen, unless that holds parts of the cloud to the body."""
+@dataclass(frozen=True)
+class _Body:
+    """The largest piece; the rest as Solid has it."""
 
-    def body_of(solid: Manifold) -> tuple[Manifold, tuple[float, ...], float]:
+    solid: Manifold
+    bridged: tuple[float, ...]
+    dropped_share: float
+    carved_share: float = 0.0
+
+    @classmethod
+    def of(cls, solid: Manifold, settings: MeshSettings) -> _Body:
         whole, gaps = bridged(solid) if settings.bridge else (solid, ())
-        body, dropped = _largest_body(whole)
-        return body, gaps, dropped
+        largest, dropped = _largest_body(whole)
+        return cls(largest, gaps, dropped)
 
-    rest = carved(solid, cloud)
-    slim = body_of(rest)
-    if rest is solid or len(rest.decompose()) == 1:
-        return slim
-    swollen = body_of(solid)
-    lost, kept = (_left_out(cloud.points, each[0]) for each in (slim, swollen))
+
+def _in_one_piece(solid: Manifold, attempt: _Attempt, settings: MeshSettings) -> _Body:
+    """Without what has swollen, unless that holds parts of the cloud to the body, or a large part,
+    for which a strut would be thin."""
+    swollen = _Body.of(solid, settings)
+    if not settings.carve or attempt.cell is None:
+        return swollen
+    rest = carved(solid, attempt.cloud, attempt.cell)
+    if rest is solid or rest.is_empty():
+        return swollen
+    if _largest_body(rest)[1] > _largest_body(solid)[1] + _LARGE_PART:
+        log.info("what has swollen holds a large part, and stays")
+        return swollen
+    share = 1 - rest.volume() / solid.volume()
+    slim = replace(_Body.of(rest, settings), carved_share=share)
+    points = attempt.cloud.points
+    near = 2 * max(spacing(points), attempt.cell)
+    lost, kept = (_share_beyond(near, points, body.solid) for body in (slim, swollen))
+    log.info("swollen: %.2f %% of the volume, %.2f %% of the points", 100 * share, 100 * lost)
     return swollen if lost > kept + _HELD_SHARE else slim
 
 
-def _left_out(points: Float[ndarray, "point 3"], body: Manifold) -> float:
-    """The share of the points that the body's surface is not near."""
-    near = 2 * spacing(points)
-    distance, _ = cKDTree(_arrays(body)[0]).query(points, distance_upper_bound=near)
+def _share_beyond(near: float, points: Float[ndarray, "point 3"], body: Manifold) -> float:
+    """The share of the points that are farther than that from the surface."""
+    surface, _ = sample_surface(TriangleMesh(*_arrays(body)), _SURFACE_SAMPLES)
+    distance, _ = cKDTree(surface).query(points, distance_upper_bound=near)
     return float(np.isinf(distance).mean())
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -10,6 +15,7 @@ from numpy import ndarray
 from PIL import Image, ImageOps
 
 from img2pc.cloud_files import PointArrays
+from img2pc.files import written_atomically
 from img2pc.foreground import Foreground
 from img2pc.images import write_gif, write_png
 from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh
@@ -21,6 +27,8 @@ _FRAMES, _FRAME_MS = 36, 80
 # Where the camera stands for each panel: azimuth from +Z towards +X, and elevation, degrees.
 SIDES = ((0.0, 15.0), (90.0, 15.0), (180.0, 15.0), (-45.0, 35.0))
 _CLAY = np.array([214, 190, 160])
+_LEAST_SHADE = (0.25, 0.6)  # of clay, and of colours, which hold the picture's light
+_PAGE_POINTS, _PAGE_SIDE = 120_000, 640
 
 
 def draw_cloud(
@@ -51,7 +59,9 @@ def draw_cloud(
     shade = np.abs(normals @ (light / np.linalg.norm(light)))
     facing = normals @ towards > -0.2  # the far side is not seen through gaps between points
     points, shade = points[facing], shade[facing]
-    surface, least = (_CLAY, 0.25) if colours is None else (colours[facing], 0.6)
+    surface, least = (
+        (_CLAY, _LEAST_SHADE[0]) if colours is None else (colours[facing], _LEAST_SHADE[1])
+    )
     if not len(points):
         return np.full((size, size, 3), 255, dtype=np.uint8)
     # Twice as large, and reduced at the end.
@@ -81,20 +91,28 @@ def draw_cloud(
 
 
 def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
+    return int(np.clip(round(_discs(row, column, side)), 1, side // 64))
+
+
+def _discs(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> float:
     """Half as much again as points are apart, were they spread evenly over what they cover."""
     cell = max(1, side // 40)
     covered = len(np.unique(row // cell * side + column // cell)) * cell**2
-    return int(np.clip(round(1.5 * np.sqrt(covered / len(row))), 1, side // 64))
+    return 1.5 * float(np.sqrt(covered / len(row)))
 
 
 def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: int = 320) -> None:
     """The picture, what of it is the object, and the cloud from four sides, the photographer's
-    azimuth first; as a GIF the cloud on a turntable, beginning with that.
+    azimuth first; as a GIF the cloud on a turntable, beginning with that; as HTML a page that turns
+    it by hand.
 
     Raises:
         BadInputError: the file cannot be written.
     """
     arrays = cloud.arrays()
+    if path.suffix.lower() == ".html":
+        _write_page(path, arrays)
+        return
     if path.suffix.lower() == ".gif":
         write_gif(path, _turns(arrays, size), _FRAME_MS)
         return
@@ -108,12 +126,14 @@ def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: i
 
 
 def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
-    """A mesh (+Z up) from the same four sides, or turning, as a dense cloud of its surface.
+    """A mesh (+Z up) from the same four sides, or turning, or as a page, as a dense cloud of its
+    surface.
 
     Raises:
         BadInputError: the file cannot be written.
     """
-    points, normals = sample_surface(mesh, 6 * size * size)
+    as_page = path.suffix.lower() == ".html"
+    points, normals = sample_surface(mesh, _PAGE_POINTS if as_page else 6 * size * size)
     colours = None
     if mesh.colours is not None:
         from scipy.spatial import cKDTree
@@ -123,10 +143,39 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
     low, high = points.min(0), points.max(0)
     points = (points - (low + high) / 2) / np.linalg.norm(high - low)
     cloud = PointArrays(points, normals, colours)
-    if path.suffix.lower() == ".gif":
+    if as_page:
+        _write_page(path, cloud)
+    elif path.suffix.lower() == ".gif":
         write_gif(path, _turns(cloud, size, 1), _FRAME_MS)
     else:
         write_png(path, np.concatenate(_sides(cloud, size, 1), axis=1))
+
+
+def _write_page(path: Path, cloud: PointArrays) -> None:
+    """A page that needs nothing but itself, drawn as `draw_cloud` draws."""
+    assert cloud.normals is not None
+    unit = float(np.abs(cloud.points).max()) / np.iinfo(np.int16).max or 1.0
+    colours = _CLAY if cloud.colours is None else cloud.colours
+    # Those that face away are not drawn.
+    shown = cloud.normals[:, 2] > -0.2
+    places = cloud.points[shown if shown.any() else slice(None)]
+    row, column = np.floor(_PAGE_SIDE * places[:, [1, 0]].T).astype(int)
+    stored = {
+        "unit": unit,
+        "points": _base64((cloud.points / unit).round().astype("<i2")),
+        "normals": _base64((cloud.normals * 127).round().astype("<i1")),
+        "colours": _base64(colours.astype("u1")),
+        "least": _LEAST_SHADE[cloud.colours is not None],
+        "radius": min(_discs(row, column, _PAGE_SIDE) / _PAGE_SIDE, 1 / 64),
+    }
+    template = Template(files("img2pc").joinpath("viewer.html").read_text(encoding="utf-8"))
+    page = template.substitute(title=html.escape(path.stem), cloud=json.dumps(stored))
+    with written_atomically(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _base64(values: ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode("ascii")
 
 
 def _sides(

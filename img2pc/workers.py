@@ -49,10 +49,10 @@ def core_quota() -> int | None:
     for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # v2, v1
         try:
             quota, period = " ".join((_CGROUP / each).read_text() for each in files).split()
-        except (OSError, ValueError):
+            if quota.isdecimal():  # not "max", not -1
+                return max(1, math.ceil(int(quota) / int(period)))
+        except (OSError, ValueError, ZeroDivisionError):
             continue
-        if quota.isdecimal():  # not "max", not -1
-            return max(1, math.ceil(int(quota) / int(period)))
     return None
 
 

@@ -186,6 +186,7 @@ def test_heights_have_units(
     [
         ((), {}),
         (("--no-smooth",), {"smooth": False}),
+        (("--no-carve",), {"carve": False}),
         (("--no-bridge",), {"bridge": False}),
         (("--no-foot",), {"foot": False}),
         (("--best-effort",), {"best_effort": True}),

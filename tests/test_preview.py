@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
+from base64 import b64decode
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +167,99 @@ def test_a_gif_is_a_turn_that_begins_at_the_photographer(tmp_path: Path) -> None
         assert len(frames) == 36
         middle = [int(frame[40, 32].argmax()) for frame in frames]
         assert (middle[0], middle[9], middle[18]) == (0, 1, 2)
+
+
+# What a browser does, but for the window.
+DRAWN_BY_NODE = """
+const page = require("fs").readFileSync(process.argv[1], "utf8");
+const [, stored] = page.match(/<script id="cloud"[^>]*>([^]*?)<[/]script>/);
+const [, program] = page.match(/<script>([^]*?)<[/]script>/);
+const { decoded, draw } = new Function(program + "; return { decoded, draw };")();
+const [size, azimuth, elevation] = process.argv.slice(2).map(Number);
+const pixels = new Uint8ClampedArray(4 * size * size);
+draw(decoded(stored), pixels, size, size, azimuth, elevation, 1);
+process.stdout.write(pixels);
+"""
+
+
+def coloured_ball() -> PointCloud:
+    """Red towards +Z, green towards +X, flattened from above."""
+    normals = np.asarray(trimesh.creation.icosphere(5).vertices)
+    colours = np.clip(255 * normals[:, [2, 0, 1]], 40, 255).astype(np.uint8)
+    return PointCloud(
+        torch.from_numpy(normals * [0.4, 0.2, 0.4]).float(),
+        torch.from_numpy(normals).float(),
+        torch.zeros(len(normals), dtype=torch.int64),
+        torch.ones(len(normals)),
+        torch.from_numpy(colours),
+    )
+
+
+def stored_in(path: Path) -> str:
+    page = path.read_text(encoding="utf-8")
+    match = re.search(r'<script id="cloud" type="application/json">(.*?)</script>', page)
+    assert match is not None
+    return match[1]
+
+
+def test_a_page_holds_the_cloud_and_needs_nothing_else(tmp_path: Path) -> None:
+    cloud, path = coloured_ball(), tmp_path / "a <b> & $c.html"
+    write_preview(path, picture("alpha"), cloud)
+    page = path.read_text(encoding="utf-8")
+    assert "<title>a &lt;b&gt; &amp; $c</title>" in page
+    assert re.search(r"https?:|src=|href=|import ", page) is None
+    stored = json.loads(stored_in(path))
+    kinds = {"points": "<i2", "normals": "i1", "colours": "u1"}
+    points, normals, colours = (
+        np.frombuffer(b64decode(stored[name]), kind).reshape(-1, 3) for name, kind in kinds.items()
+    )
+    assert points * stored["unit"] == pytest.approx(cloud.points.numpy(), abs=1e-4)
+    assert normals / 127 == pytest.approx(cloud.normals.numpy(), abs=0.01)
+    assert (colours == cloud.colours.numpy()).all()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run a page's program")
+@pytest.mark.parametrize("azimuth", [0, 60, 200])
+@pytest.mark.parametrize("elevation", [0, 40])
+@pytest.mark.parametrize("colour", [True, False])
+def test_a_page_draws_as_pictures_are_drawn(
+    azimuth: int, elevation: int, colour: bool, tmp_path: Path
+) -> None:
+    cloud, path = coloured_ball(), tmp_path / "page.html"
+    if not colour:
+        cloud = replace(cloud, colours=None)
+    arrays = cloud.arrays()
+    write_preview(path, picture("alpha"), cloud)
+    turned = [str(np.radians(angle)) for angle in (azimuth, elevation)]
+    ran = subprocess.run(
+        ["node", "-e", DRAWN_BY_NODE, path, "400", *turned], capture_output=True, check=True
+    )
+    drawn = np.frombuffer(ran.stdout, np.uint8).reshape(200, 2, 200, 2, 4)
+    assert (drawn[..., 3] == 255).all()
+    assert arrays.normals is not None
+    stored = json.loads(stored_in(path))
+    radius = max(1, round(stored["radius"] * 0.86 * 400))
+    sides = (azimuth, elevation, arrays.colours, radius)
+    true = draw_cloud(arrays.points, arrays.normals, 200, *sides)
+    difference = np.abs(drawn[..., :3].mean((1, 3)) - true).max(-1)
+    assert np.mean(difference > 20) < 0.01
+    assert np.median(difference[ink(true) > 0]) < 3
+
+
+def test_a_page_of_one_point(tmp_path: Path) -> None:
+    write_preview(tmp_path / "point.html", picture("alpha"), one_point())
+    stored = json.loads(stored_in(tmp_path / "point.html"))
+    assert np.isfinite([stored["unit"], stored["radius"]]).all()
+
+
+def test_a_page_of_a_mesh_is_upright_and_of_the_same_size_as_a_cloud(tmp_path: Path) -> None:
+    rod = trimesh.creation.box((10, 20, 100)).apply_translation((0, 0, 50))
+    write_mesh_preview(tmp_path / "rod.html", TriangleMesh(rod.vertices, rod.faces))
+    stored = json.loads(stored_in(tmp_path / "rod.html"))
+    points = np.frombuffer(b64decode(stored["points"]), "<i2").reshape(-1, 3) * stored["unit"]
+    assert len(points) > 50_000
+    diagonal = np.linalg.norm([10, 20, 100])
+    assert np.ptp(points, axis=0) == pytest.approx(np.array([10, 100, 20]) / diagonal, rel=0.01)
 
 
 def test_a_wide_picture_is_shown_whole(tmp_path: Path) -> None:

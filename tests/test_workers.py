@@ -37,6 +37,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
         ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
         ({"cpu.max": "odd"}, None),
+        ({"cpu.max": "50000 odd"}, None),
+        ({"cpu.max": "50000 0"}, None),
     ],
 )
 def test_a_containers_quota_of_cores(

@@ -76,6 +76,9 @@ def mesh(
         ),
     ] = None,
     smooth: Annotated[bool, typer.Option(help="Take noise out of the cloud first.")] = True,
+    carve: Annotated[
+        bool, typer.Option(help="Cut off what swells where the cloud shows that nothing is.")
+    ] = True,
     bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: BaseOption = None,
@@ -97,7 +100,9 @@ def mesh(
     ] = False,
     preview: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="PNG of the solid from four sides, or GIF of it turning."),
+        typer.Option(
+            help="PNG of the solid from four sides, GIF of it turning, or HTML to turn it."
+        ),
     ] = None,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -137,6 +142,7 @@ def mesh(
         height_mm=height,
         depth=depth,
         smooth=smooth,
+        carve=carve,
         bridge=bridge,
         foot=foot,
         min_thickness_mm=min_thickness,

@@ -74,8 +74,8 @@ def reconstruct(
     preview: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="PNG of picture, mask and the cloud from four sides, or GIF of the cloud turning; "
-            "for many, a folder of PNGs."
+            help="PNG of picture, mask and the cloud from four sides, GIF of the cloud turning, or "
+            "HTML to turn it; for many, a folder of PNGs."
         ),
     ] = None,
     save_mask: Annotated[
