@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 _DIRECTIONS = 64
 _VOTES = 8  # of the directions
 _MARGIN = 2.0  # spacings around each point that stay
-_PIXEL, _DENSE_SHARE = 1.5, 0.95  # spacings of all points but the sparsest
+_PIXEL = 1.5  # spacings
 _MOST_PIXELS = 512  # a side
 _HIDES = 0.75  # spacings of its own: how wide a point is
 _MOST_AROUND = 8  # pixels to each side of a point
 _FACING = 0.3  # cosine; of what is seen at a grazing angle the normal may be off
 _SAMPLES = 20_000  # of the surface
-_MOST_FREE = 1 / 3  # of the surface; of more the cloud says too little
+_MOST_FREE = 1 / 3  # of the surface; a cloud that denies more of it says too little
 _VOXELS = 300_000
 _VOXEL_MARGIN = 1.25  # voxels around each point that stay: thin parts lie between their centres
 _SMOOTHING = 0.7  # voxels
@@ -64,17 +64,19 @@ class _DepthMap:
 
 def carved(solid: Manifold, cloud: PointArrays, cell: float) -> Manifold:
     """The solid without what lies before the cloud's points, or beside all of them, when looked at
-    from many sides; the same solid where hardly anything or too much does.
+    from many sides; the same solid where nothing does, or more than a third of its surface.
 
     Poisson surfaces swell into balloons where normals contradict each other. What is close to a
     point stays, and what is seen only through the backs of points, or through gaps among them:
-    a scan may be open.
+    a scan may be open. Of one in lines much farther apart than their points, grooves between the
+    lines may go.
 
     Source: Curless and Levoy 1996, sec. 4 (space carving), with the cloud's own depth maps, and
     their background as empty.
 
     Args:
-        cell: how closely the surface can follow the points.
+        cloud: in the solid's frame, with outward unit normals.
+        cell: how closely the surface can follow the points, in its units.
     """
     points, normals = cloud.points, cloud.normals
     assert normals is not None
@@ -107,8 +109,8 @@ def _depth_maps(
     normals: Float[ndarray, "point 3"],
     spacings: Float[ndarray, "point"],
 ) -> list[_DepthMap]:
-    side = _PIXEL * float(np.quantile(spacings, _DENSE_SHARE))
-    side = max(side, float(np.ptp(points, axis=0).max()) / _MOST_PIXELS)
+    coarsest = float(np.ptp(points, axis=0).max()) / _MOST_PIXELS
+    side = max(_PIXEL * float(np.median(spacings)), coarsest)
     index, offset = _covered(_HIDES * spacings / side)
     maps = []
     for direction, across in view_directions(_DIRECTIONS):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from manifold3d import CrossSection, Error, JoinType, Manifold, Mesh
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
@@ -54,7 +54,7 @@ _CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
 _MARGIN = 0.02  # of the cloud's box, each side
 _HELD_SHARE = 0.005  # of the points, for which a swelling that holds them stays
 _LARGE_PART = 0.1  # of the volume
-_SURFACE_SAMPLES = 100_000
+_MOST_SAMPLES = 1_000_000  # of a surface
 _CRUMBS = 0.01  # of the surface, that a cut may shave off
 _SHARES_BEFORE_CUT = (0.97, 0.9, 0.75, 0.5)  # of a budget of faces
 _FOOT_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)  # of the height, until it stands
@@ -390,6 +390,7 @@ def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
         colours = cloud.colours[index].mean(1).round().astype(np.uint8)
     mesh = TriangleMesh(vertices, faces, colours)
     report = inspect_mesh(mesh, walls=False)
+    log.info("loose pieces dropped: %.2f %% of the volume", 100 * dropped)
     return Solid(mesh, report, attempt.method, body.bridged, dropped, body.carved_share, notes)
 
 
@@ -428,9 +429,6 @@ def _largest_body(solid: Manifold) -> tuple[Manifold, float]:
         raise NotPrintableError("the surface encloses nothing")
     largest = int(np.argmax(volumes))
     dropped = 1 - volumes[largest] / whole
-    loose = np.count_nonzero(volumes) - 1
-    if loose:
-        log.info("dropped %d loose pieces, %.2f %% of the volume", loose, 100 * dropped)
     return bodies[largest], dropped
 
 
@@ -459,23 +457,32 @@ def _in_one_piece(solid: Manifold, attempt: _Attempt, settings: MeshSettings) ->
     rest = carved(solid, attempt.cloud, attempt.cell)
     if rest is solid or rest.is_empty():
         return swollen
-    if _largest_body(rest)[1] > _largest_body(solid)[1] + _LARGE_PART:
+    loose, before = (_largest_body(each)[1] * each.volume() for each in (rest, solid))
+    if loose > before + _LARGE_PART * rest.volume():
         log.info("what has swollen holds a large part, and stays")
         return swollen
     share = 1 - rest.volume() / solid.volume()
     slim = replace(_Body.of(rest, settings), carved_share=share)
     points = attempt.cloud.points
     near = 2 * max(spacing(points), attempt.cell)
-    lost, kept = (_share_beyond(near, points, body.solid) for body in (slim, swollen))
-    log.info("swollen: %.2f %% of the volume, %.2f %% of the points", 100 * share, 100 * lost)
-    return swollen if lost > kept + _HELD_SHARE else slim
+    lost, kept = (_are_beyond(near, points, body.solid) for body in (slim, swollen))
+    held = float((lost & ~kept).mean())
+    log.info(
+        "swollen: %.2f %% of the volume, holding %.2f %% of the points", 100 * share, 100 * held
+    )
+    return swollen if held > _HELD_SHARE else slim
 
 
-def _share_beyond(near: float, points: Float[ndarray, "point 3"], body: Manifold) -> float:
-    """The share of the points that are farther than that from the surface."""
-    surface, _ = sample_surface(TriangleMesh(*_arrays(body)), _SURFACE_SAMPLES)
+def _are_beyond(
+    near: float, points: Float[ndarray, "point 3"], body: Manifold
+) -> Bool[ndarray, "point"]:
+    """Which points are farther than that from the surface."""
+    # As many samples as lie a third of that apart.
+    count = int(np.clip(9 * body.surface_area() / near**2, 1000, _MOST_SAMPLES))
+    surface, _ = sample_surface(TriangleMesh(*_arrays(body)), count)
     distance, _ = cKDTree(surface).query(points, distance_upper_bound=near)
-    return float(np.isinf(distance).mean())
+    beyond: ndarray = np.isinf(distance)
+    return beyond
 
 
 def _resized(

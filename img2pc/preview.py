@@ -91,10 +91,10 @@ def draw_cloud(
 
 
 def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
-    return int(np.clip(round(_discs(row, column, side)), 1, side // 64))
+    return int(np.clip(round(_closing_width(row, column, side)), 1, side // 64))
 
 
-def _discs(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> float:
+def _closing_width(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> float:
     """Half as much again as points are apart, were they spread evenly over what they cover."""
     cell = max(1, side // 40)
     covered = len(np.unique(row // cell * side + column // cell)) * cell**2
@@ -103,8 +103,8 @@ def _discs(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int)
 
 def write_preview(path: Path, foreground: Foreground, cloud: PointCloud, size: int = 320) -> None:
     """The picture, what of it is the object, and the cloud from four sides, the photographer's
-    azimuth first; as a GIF the cloud on a turntable, beginning with that; as HTML a page that turns
-    it by hand.
+    azimuth first; as a GIF the cloud on a turntable, beginning with that; as HTML a page on which
+    it is turned by hand.
 
     Raises:
         BadInputError: the file cannot be written.
@@ -156,17 +156,19 @@ def _write_page(path: Path, cloud: PointArrays) -> None:
     assert cloud.normals is not None
     unit = float(np.abs(cloud.points).max()) / np.iinfo(np.int16).max or 1.0
     colours = _CLAY if cloud.colours is None else cloud.colours
-    # Those that face away are not drawn.
-    shown = cloud.normals[:, 2] > -0.2
-    places = cloud.points[shown if shown.any() else slice(None)]
-    row, column = np.floor(_PAGE_SIDE * places[:, [1, 0]].T).astype(int)
+    widths = []
+    for axis in range(3):  # some sides of a thing may be seen edge-on
+        shown = cloud.normals[:, axis] > -0.2  # those that face away are not drawn
+        places = cloud.points[shown if shown.any() else slice(None)]
+        row, column = np.floor(_PAGE_SIDE * np.delete(places, axis, 1).T).astype(int)
+        widths.append(_closing_width(row, column, _PAGE_SIDE) / _PAGE_SIDE)
     stored = {
         "unit": unit,
         "points": _base64((cloud.points / unit).round().astype("<i2")),
         "normals": _base64((cloud.normals * 127).round().astype("<i1")),
         "colours": _base64(colours.astype("u1")),
         "least": _LEAST_SHADE[cloud.colours is not None],
-        "radius": min(_discs(row, column, _PAGE_SIDE) / _PAGE_SIDE, 1 / 64),
+        "radius": min(max(widths), 1 / 64),
     }
     template = Template(files("img2pc").joinpath("viewer.html").read_text(encoding="utf-8"))
     page = template.substitute(title=html.escape(path.stem), cloud=json.dumps(stored))

@@ -590,6 +590,42 @@ def test_a_swelling_that_holds_the_parts_together_stays(monkeypatch: pytest.Monk
     assert np.ptp(solid.mesh.vertices, axis=0) == pytest.approx([100, 25, 25], rel=0.05)
 
 
+def test_a_balloon_that_holds_a_rod_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has more volume than the rod, which has more points than may be lost."""
+    one = ball(20_000, 0.3)
+    angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    ring = np.stack([0 * angle, np.cos(angle), np.sin(angle)], -1)
+    along = np.arange(0.55, 0.75, 0.004)[:, None, None] * np.array([1.0, 0, 0])
+    rod = (0.02 * ring + along).reshape(-1, 3)
+    assert one.normals is not None
+    normals = np.concatenate([one.normals, np.tile(ring, (len(along), 1))])
+    bar = Manifold.cylinder(0.2, 0.02).rotate((0, 90, 0)).translate((0.55, 0, 0))
+    balloon = Manifold.sphere(0.2, 64).translate((0.4, 0, 0))
+    # As the cloud is moved and scaled: its longest side is 1.05.
+    whole = (
+        (Manifold.sphere(0.3, 96) + bar + balloon).translate((-0.225, 0, 0)).scale((1 / 1.05,) * 3)
+    )
+    monkeypatch.setattr(meshing, "poisson_surface", surface_of(whole))
+    cloud = PointArrays(np.concatenate([one.points, rod]), normals)
+    solid = solid_from_cloud(cloud, MeshSettings(foot=False))
+    assert np.ptp(solid.mesh.vertices, axis=0)[1] == pytest.approx(60 / 1.05, rel=0.05)
+
+
+def test_a_large_balloon_goes_though_a_part_is_loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose share of the volume is larger without the balloon."""
+    one = ball(8000, 0.4)
+    assert one.normals is not None
+    points = np.concatenate([one.points, 0.5 * one.points + [0, 0, 1.2]])
+    cloud = PointArrays(points, np.concatenate([one.normals, one.normals]))
+    parts = Manifold.sphere(0.4, 96) + Manifold.sphere(0.2, 96).translate((0, 0, 1.2))
+    balloon = Manifold.sphere(0.45, 96).translate((0.5, 0, 0))
+    # As the cloud is moved and scaled: its longest side is 1.8.
+    whole = (parts + balloon).translate((0, 0, -0.5)).scale((1 / 1.8,) * 3)
+    monkeypatch.setattr(meshing, "poisson_surface", surface_of(whole))
+    solid = solid_from_cloud(cloud, MeshSettings(foot=False))
+    assert np.ptp(solid.mesh.vertices, axis=0) == pytest.approx([100, 100, 100], rel=0.1)
+
+
 @pytest.mark.parametrize("best_effort", [False, True])
 def test_no_solid_at_all(
     best_effort: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch

@@ -169,6 +169,9 @@ def test_a_gif_is_a_turn_that_begins_at_the_photographer(tmp_path: Path) -> None
         assert (middle[0], middle[9], middle[18]) == (0, 1, 2)
 
 
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None, reason="there is no node to run a page's program"
+)
 # What a browser does, but for the window.
 DRAWN_BY_NODE = """
 const page = require("fs").readFileSync(process.argv[1], "utf8");
@@ -177,8 +180,53 @@ const [, program] = page.match(/<script>([^]*?)<[/]script>/);
 const { decoded, draw } = new Function(program + "; return { decoded, draw };")();
 const [size, azimuth, elevation] = process.argv.slice(2).map(Number);
 const pixels = new Uint8ClampedArray(4 * size * size);
-draw(decoded(stored), pixels, size, size, azimuth, elevation, 1);
-process.stdout.write(pixels);
+draw(decoded(stored), pixels, new Float32Array(size * size), size, size, azimuth, elevation, 1);
+process.stdout.write(Buffer.from(pixels.buffer));
+"""
+
+
+# A window that is driven by hand; what is drawn are azimuth, elevation and zoom.
+TURNED_IN_NODE = """
+const page = require("fs").readFileSync(process.argv[1], "utf8");
+const [, program] = page.match(/<script>([^]*?)<[/]script>/);
+const drawn = [], handlers = {}, frames = [];
+const listen = (kind, handler) => { handlers[kind] = handler; };
+Object.assign(globalThis, {
+  matchMedia: () => ({ matches: false }), devicePixelRatio: 1, addEventListener: listen,
+  requestAnimationFrame: (paint) => frames.push(paint),
+});
+Object.defineProperty(globalThis, "performance", { value: { now: () => 0 } });
+const context = { createImageData: (width, height) => ({ width, height }), putImageData() {} };
+const canvas = {
+  clientWidth: 80, clientHeight: 60, addEventListener: listen, setPointerCapture() {},
+  getContext: () => context,
+};
+const ours = "draw = (...given) => drawn.push(given.slice(-3)); return show;";
+const show = new Function("drawn", program + ours)(drawn);
+const settle = () => { for (const paint of frames.splice(0)) paint(); };
+const point = (kind, pointerId, clientX, clientY, button = 0) =>
+  handlers[kind]({ pointerId, clientX, clientY, button });
+show(canvas, {});
+settle();
+settle();  // it turns
+point("pointerdown", 1, 0, 0);
+point("pointermove", 1, 60, -30);
+settle();
+settle();  // it has stopped
+point("pointerdown", 2, 60, 70);
+point("pointermove", 2, 60, 170);
+settle();
+point("pointerup", 1, 0, 0);
+point("pointerup", 2, 0, 0);
+point("pointerdown", 3, 0, 0, 2);
+point("pointermove", 3, 50, 50);
+handlers.keydown({ key: "ArrowUp", ctrlKey: true });
+settle();  // nothing to draw
+handlers.keydown({ key: "ArrowUp" });
+settle();
+handlers.wheel({ deltaY: 1e9, preventDefault() {} });
+settle();
+console.log(JSON.stringify(drawn));
 """
 
 
@@ -203,10 +251,10 @@ def stored_in(path: Path) -> str:
 
 
 def test_a_page_holds_the_cloud_and_needs_nothing_else(tmp_path: Path) -> None:
-    cloud, path = coloured_ball(), tmp_path / "a <b> & $c.html"
+    cloud, path = coloured_ball(), tmp_path / "a & $c 'd'.html"
     write_preview(path, picture("alpha"), cloud)
     page = path.read_text(encoding="utf-8")
-    assert "<title>a &lt;b&gt; &amp; $c</title>" in page
+    assert "<title>a &amp; $c &#x27;d&#x27;</title>" in page
     assert re.search(r"https?:|src=|href=|import ", page) is None
     stored = json.loads(stored_in(path))
     kinds = {"points": "<i2", "normals": "i1", "colours": "u1"}
@@ -218,7 +266,7 @@ def test_a_page_holds_the_cloud_and_needs_nothing_else(tmp_path: Path) -> None:
     assert (colours == cloud.colours.numpy()).all()
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node to run a page's program")
+@needs_node
 @pytest.mark.parametrize("azimuth", [0, 60, 200])
 @pytest.mark.parametrize("elevation", [0, 40])
 @pytest.mark.parametrize("colour", [True, False])
@@ -249,7 +297,8 @@ def test_a_page_draws_as_pictures_are_drawn(
 def test_a_page_of_one_point(tmp_path: Path) -> None:
     write_preview(tmp_path / "point.html", picture("alpha"), one_point())
     stored = json.loads(stored_in(tmp_path / "point.html"))
-    assert np.isfinite([stored["unit"], stored["radius"]]).all()
+    assert stored["unit"] > 0
+    assert 0 < stored["radius"] <= 1 / 64
 
 
 def test_a_page_of_a_mesh_is_upright_and_of_the_same_size_as_a_cloud(tmp_path: Path) -> None:
@@ -260,6 +309,38 @@ def test_a_page_of_a_mesh_is_upright_and_of_the_same_size_as_a_cloud(tmp_path: P
     assert len(points) > 50_000
     diagonal = np.linalg.norm([10, 20, 100])
     assert np.ptp(points, axis=0) == pytest.approx(np.array([10, 100, 20]) / diagonal, rel=0.01)
+
+
+@needs_node
+def test_a_page_is_turned_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    write_preview(path, picture("alpha"), one_point())
+    ran = subprocess.run(["node", "-e", TURNED_IN_NODE, path], capture_output=True, check=True)
+    level = np.pi / 12
+    turned = level - 0.25  # down by the finger's 30 pixels, as the camera goes
+    assert json.loads(ran.stdout) == [
+        [0, pytest.approx(level), 1],
+        [0, pytest.approx(level), 1],
+        [-0.5, pytest.approx(turned), 1],
+        [-0.5, pytest.approx(turned), 2],
+        [-0.5, pytest.approx(turned - 0.1), 2],
+        [-0.5, pytest.approx(turned - 0.1), 0.2],
+    ]
+
+
+@needs_node
+def test_a_page_of_a_plate_has_no_holes_from_above(tmp_path: Path) -> None:
+    """Whose front, which a page shows first, is a line."""
+    plate = trimesh.creation.box((100, 100, 4))
+    path = tmp_path / "plate.html"
+    write_mesh_preview(path, TriangleMesh(plate.vertices, plate.faces))
+    ran = subprocess.run(
+        ["node", "-e", DRAWN_BY_NODE, path, "800", "0", str(np.radians(60))],
+        capture_output=True,
+        check=True,
+    )
+    middle = np.frombuffer(ran.stdout, np.uint8).reshape(800, 800, 4)[350:450, 300:500, :3]
+    assert (middle == 255).all(-1).mean() < 0.01
 
 
 def test_a_wide_picture_is_shown_whole(tmp_path: Path) -> None:
