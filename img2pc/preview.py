@@ -91,6 +91,7 @@ def draw_cloud(
 
 
 def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
+    """That of discs which close most gaps between the points, in pixels."""
     return int(np.clip(round(_closing_width(row, column, side)), 1, side // 64))
 
 
