@@ -7,7 +7,6 @@ import csv
 import ctypes
 import io
 import logging
-import math
 import os
 import signal
 import sys
@@ -62,6 +61,8 @@ class TrainingSettings:
         minutes: training time, over all resumed sittings; losses then depend on the machine's
             speed. With `steps` the same seed gives the same losses, on a CPU.
         batch_size: pictures a step and device.
+        warm_up_share, cool_down_share: of the length, in which the learning rate rises to its peak,
+            and in which it comes down to nothing; between them it stays.
         average_decay: of the exponential moving average of the weights, which is what is saved.
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
             fused points look like from novel viewpoints, through a pseudo-renderer (stage 2);
@@ -81,6 +82,7 @@ class TrainingSettings:
     muon_learning_rate: float = 0.02
     weight_decay: float = 0.01
     warm_up_share: float = 0.03
+    cool_down_share: float = 0.25
     gradient_norm: float = 1.0
     average_decay: float = 0.999
     coordinate_weight: float = 3.0
@@ -216,7 +218,7 @@ def train(
                 break
             for optimiser in optimisers:
                 for group in optimiser.param_groups:
-                    group["lr"] = group["peak"] * _schedule(share, settings.warm_up_share)
+                    group["lr"] = group["peak"] * _schedule(share, settings)
             batch = next(batches).to(fabric.device)
             lot = settings.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank
             lots = torch.Generator().manual_seed(lot)
@@ -330,11 +332,17 @@ def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
     return seconds / (60 * settings.minutes)
 
 
-def _schedule(share: float, warm_up: float) -> float:
-    """Factor on the learning rate: linear warm-up, then half a cosine down to a hundredth."""
-    if share < warm_up:
-        return (share + 1e-3) / (warm_up + 1e-3)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
+def _schedule(share: float, settings: TrainingSettings) -> float:
+    """Factor on the learning rate: linear warm-up, constant, linear cool-down.
+
+    A run that is stopped before it cools down goes on, with more minutes, as if it had had them
+    from the start.
+
+    Source: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training
+    durations".
+    """
+    up, down = settings.warm_up_share, settings.cool_down_share
+    return min((share + 1e-3) / (up + 1e-3), (1 - share) / max(down, 1e-9), 1.0)
 
 
 def _precision(settings: TrainingSettings) -> str:
