@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 _LEAST_PIECE = 0.02
 _MOST_PIECES = 64  # of foliage there are hundreds, and their pairs go with the square
 _WIDEST_GAP = 0.2
-_GAP_TO_PIECE = 0.5  # a gap may be this much of the longest side of the smaller of what it parts
+_GAP_TO_PIECE = 0.6  # a gap may be this much of the longest side of the smaller of what it parts
 _RADII = (0.004, 0.03)
 _SEGMENTS = 24
 

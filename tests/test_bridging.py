@@ -36,11 +36,12 @@ def test_a_short_gap_is_bridged_by_a_strut_as_thick_as_the_leg() -> None:
     assert whole.volume() == pytest.approx(apart.volume() + 0.4 * np.pi * 0.2**2, rel=0.01)
 
 
-def test_a_gap_of_more_than_half_the_leg_stays() -> None:
+def test_a_gap_of_more_than_three_fifths_of_the_leg_stays() -> None:
     apart = SEAT + leg(1.2, 3.0)
     whole, gaps = bridged(apart)
     assert gaps == ()
     assert whole is apart
+    assert len(bridged(SEAT + leg(1.2, 3.4))[1]) == 1
 
 
 def test_a_gap_too_wide_for_the_whole_stays() -> None:
@@ -54,7 +55,7 @@ def test_one_piece_comes_back_as_it_is() -> None:
 
 
 def test_pieces_of_a_leg_become_a_leg_before_it_meets_the_seat() -> None:
-    """0.7 is more than half of a piece, and less than half of three."""
+    """0.7 is more than three fifths of a piece, and less than that of three."""
     pieces = [leg(start, start + 1.0) for start in (0.7, 1.9, 3.1)]
     assert bridged(SEAT + pieces[0])[1] == ()
     apart = SEAT + pieces[0] + pieces[1] + pieces[2]
