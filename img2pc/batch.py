@@ -21,6 +21,7 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -107,10 +108,11 @@ def run_batch(
     stop = stop or Stop()
     on_cpu = reconstructor.device.type == "cpu"
     threads = torch.get_num_threads() if on_cpu else min(8, usable_cores())
-    size = pictures_at_once(len(jobs), threads, settings, reconstructor.device.type)
+    size = pictures_at_once(jobs, threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    with _single_threaded(on_cpu) as prepare, _mesh_processes(settings.mesh, stop) as write_mesh:
-        pool = ThreadPoolExecutor(threads, initializer=prepare)
+    with _single_threaded(), _mesh_processes(settings.mesh, stop) as write_mesh:
+        # Fusion is the CPU's, whatever generates.
+        pool = ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1))
         try:
             work = (
                 lambda batch=batch: run_jobs(reconstructor, batch, settings, write_mesh, stop)
@@ -125,10 +127,14 @@ def run_batch(
             pool.shutdown(cancel_futures=True)
 
 
-def pictures_at_once(count: int, workers: int, settings: BatchSettings, device: str) -> int:
-    """The size of a batch: as many as pay, fewer where that would leave workers without any."""
-    most = settings.batch_size or (CPU_BATCH if device == "cpu" else CUDA_BATCH)
-    return max(1, min(most, -(-count // workers)))
+def pictures_at_once(
+    jobs: Sequence[Job], workers: int, settings: BatchSettings, device: str
+) -> int:
+    """The size of a batch: as many as pay, fewer where that would leave workers without any, or
+    where pictures are kept whole."""
+    whole = any(job.mask is not None or job.preview is not None for job in jobs)
+    most = settings.batch_size or (CPU_BATCH if device == "cpu" or whole else CUDA_BATCH)
+    return max(1, min(most, -(-len(jobs) // workers)))
 
 
 def run_jobs(
@@ -280,11 +286,11 @@ def _as_completed(
 
 
 @contextmanager
-def _single_threaded(on_cpu: bool) -> Iterator[Callable[[], None]]:
-    """What each thread calls first, so that PyTorch uses no other core for it."""
+def _single_threaded() -> Iterator[None]:
+    """Afterwards PyTorch uses as many cores as before, whatever the threads of a pool set."""
     before = torch.get_num_threads()
     try:
-        yield (lambda: torch.set_num_threads(1)) if on_cpu else (lambda: None)
+        yield
     finally:
         torch.set_num_threads(before)
 

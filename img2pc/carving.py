@@ -155,8 +155,10 @@ def _free_space(solid: Manifold, free: Free, margin: float) -> Manifold:
     low, high = box[0] - near - 2 * cell, box[1] + near + 2 * cell
     shape = np.ceil((high - low) / cell).astype(int) + 1
     places = low + cell * np.indices(shape).reshape(3, -1).T
-    parts, _ = label(free(places, near).reshape(shape))
-    field = gaussian_filter((parts == parts[0, 0, 0]).astype(float), _SMOOTHING)
+    # Around the grid all is free, and outside, whatever the cloud has near its corners.
+    around, _ = label(np.pad(free(places, near).reshape(shape), 1, constant_values=True))
+    outside = (around == around[0, 0, 0])[1:-1, 1:-1, 1:-1]
+    field = gaussian_filter(outside.astype(float), _SMOOTHING)
     marched: Any = marching_cubes
     vertices, faces, _, _ = marched(np.pad(field, 1), 0.5, gradient_direction="ascent")
     vertices = low + cell * (vertices - 1)

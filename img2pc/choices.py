@@ -11,6 +11,6 @@ Stage = Literal["views", "joint", "chamfer"]
 Size = Literal["tiny", "small", "base"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
-CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".pts")
+CLOUD_SUFFIXES = (".ply", ".obj", ".xyz", ".pcd", ".pts")
 MESH_SUFFIXES = (".stl", ".obj", ".ply", ".glb", ".3mf")
 PREVIEW_SUFFIXES = (".png", ".gif", ".html")

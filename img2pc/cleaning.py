@@ -41,7 +41,7 @@ _MOST_NEIGHBOURS, _SMOOTHING_STEPS, _CHUNK = 64, 3, 8192
 
 
 def clean(
-    cloud: PointArrays, finest_cell: float = _FINEST_CELL
+    cloud: PointArrays, finest_cell: float | None = None
 ) -> tuple[PointArrays, tuple[str, ...]]:
     """The cloud without duplicates and outliers, no denser than needed, with outward unit normals;
     and what the user should know of it.
@@ -50,14 +50,15 @@ def clean(
     of neighbours disagree. Where there are none they are estimated from the neighbours.
 
     Args:
-        finest_cell: in diagonals; a smaller one needs no more than one point, of each side.
+        finest_cell: in diagonals; one needs no more than a point of each side. No larger than a
+            400th, which is the default.
 
     Raises:
         BadInputError: too few points, or all in one point, line or plane.
     """
     count = len(cloud.points)
     _check_count(cloud.points)
-    cloud = _thinned(cloud, finest_cell)
+    cloud = _thinned(cloud, min(finest_cell or _FINEST_CELL, _FINEST_CELL))
     cloud = cloud.at(~_outliers(cloud.points))
     _check_spread(cloud.points)
     log.info("%d of %d points kept", len(cloud.points), count)
@@ -271,7 +272,7 @@ def _thinned(cloud: PointArrays, finest_cell: float) -> PointArrays:
     # Points far away, or a scanner's many misses in one place, make no cell larger.
     some = np.unique(points[:: max(1, len(points) // _EXTENT_SAMPLES)], axis=0)
     low, high = np.quantile(some, (0.01, 0.99), axis=0)
-    cell = np.linalg.norm(high - low) * min(finest_cell, _FINEST_CELL)
+    cell = np.linalg.norm(high - low) * finest_cell
     if not np.isfinite(cell) or cell == 0:
         raise BadInputError("all points of the cloud are the same")
     place = np.floor((points - low) / cell).clip(-_FARTHEST_CELL, _FARTHEST_CELL - 1)

@@ -30,6 +30,6 @@ class NotPrintableError(Img2pcError):
 
 
 class BatchError(Img2pcError):
-    """Some pictures of many could not be reconstructed; the others are done."""
+    """Some pictures, cases or clouds of many failed; the others are done."""
 
     exit_code = 6

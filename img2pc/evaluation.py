@@ -197,7 +197,7 @@ def evaluate(
 
 
 def _score(method: str, case: Case, prediction: Prediction, sampled: int | None) -> CaseScores:
-    seed = crc32(case.name.encode())
+    seed = crc32(case.name.encode(errors="surrogateescape"))
     cloud = compare_clouds(prediction.points, case.points, sampled, seed)
     ours, true = prediction.views, case.views
     if ours is None or true is None:
@@ -347,7 +347,7 @@ def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[in
         for item in chosen:
             batch = dataset[[item], False]
             yield Case(
-                f"{folder.name}/{item}",
+                f"{folder.resolve().name}/{item}",
                 dataset.category(item),
                 batch.crops[0].numpy(),
                 dataset.surface(item),

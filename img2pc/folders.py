@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
+import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ PICTURE_FORMATS = (
 MARK = ("Software", "img2pc")
 GIF_MARK = b"drawn by img2pc"  # a comment of its GIFs
 CLOUD_MARK = b"\ncomment img2pc"  # of the PLYs (pointclouds.encode_ply)
+MESH_MARK = b"mesh by img2pc"  # in a header or a comment (mesh_files.encode_mesh)
 PREVIEW_ENDING, MASK_ENDING = "_preview.png", "_mask.png"
 
 
@@ -169,7 +171,7 @@ def jobs_of_pictures(
             previews or masks would lie among the pictures.
     """
     distinct = dict.fromkeys(pictures)
-    pictures = sorted((each for each in distinct if not _is_ours(each)), key=by_name)
+    pictures = sorted((each for each in distinct if not _is_our_picture(each)), key=by_name)
     if not pictures:
         raise BadInputError("these are previews and masks that img2pc drew")
     for folder in {picture.parent for picture in pictures}:
@@ -205,26 +207,48 @@ def _jobs(
 
 
 def check_replaceable(jobs: Sequence[Job], named: Path | None = None) -> None:
-    """Clouds beside their pictures replace none but ours: others' may be the truth about them.
-    Neither do meshes: those without such a cloud beside them are others'. What is `named` may be
-    replaced.
+    """Clouds and meshes beside their pictures replace none but ours: others' may be the truth about
+    them. What is `named` may be replaced.
 
     Raises:
         BadInputError: one would.
     """
     for job in jobs:
-        if job.cloud is None or is_our_cloud(job.cloud):
-            continue
-        for path in (job.cloud, job.mesh):
-            if path not in (None, named) and is_file(path):
-                raise BadInputError(
-                    f"{path} is not of img2pc; say another place with -o, or --overwrite"
-                )
+        for path, is_ours in ((job.cloud, is_our_cloud), (job.mesh, is_our_mesh)):
+            _check_ours(path, is_ours, "say another place with -o, or --overwrite", named)
+
+
+def check_masks(jobs: Sequence[Job], named: Path | None = None) -> None:
+    """Saved masks replace none but ours: those that were mended are someone's work.
+
+    Raises:
+        BadInputError: one would.
+    """
+    for job in jobs:
+        _check_ours(job.mask, _is_our_picture, "say --overwrite, or move it", named)
+
+
+def _check_ours(
+    path: Path | None, is_ours: Callable[[Path], bool], remedy: str, named: Path | None
+) -> None:
+    if path not in (None, named) and is_file(path) and not is_ours(path):
+        raise BadInputError(f"{path} is not of img2pc; {remedy}")
 
 
 def is_our_cloud(path: Path) -> bool:
     """Whether it is a PLY that img2pc wrote."""
     return _is_marked(path, CLOUD_MARK)
+
+
+def is_our_mesh(path: Path) -> bool:
+    """Whether it is a mesh that img2pc wrote, and no other program since."""
+    if path.suffix.lower() != ".3mf":
+        return _is_marked(path, MESH_MARK, 1024)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment == MESH_MARK
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _is_marked(path: Path, mark: bytes, within: int = 128) -> bool:
@@ -275,10 +299,10 @@ def _is_picture(path: Path, with_ours: bool) -> bool:
     if path.name.startswith(".") or path.suffix.lower()[1:] not in PICTURE_FORMATS:
         return False
     # A link to nothing is said to fail; a pipe would be waited for.
-    return (with_ours or not _is_ours(path)) if is_file(path) else not exists(path)
+    return (with_ours or not _is_our_picture(path)) if is_file(path) else not exists(path)
 
 
-def _is_ours(path: Path) -> bool:
+def _is_our_picture(path: Path) -> bool:
     if path.suffix.lower() == ".gif":
         return _is_marked(path, GIF_MARK, 1024)  # a palette stands before it
     mark = b"tEXt" + b"\0".join(part.encode() for part in MARK)

@@ -116,18 +116,17 @@ def _first_that_fits(
     if has_real_alpha(rgba):
         return "alpha", rgba[..., 3], ()
     rgb = rgba[..., :3]
-    alpha = border_alpha(rgb)
-    if alpha is not None:
+    alpha, doubts = border_alpha(rgb), [GRABCUT_DOUBT]
+    if alpha is not None and (alpha > 127).any():
         return "border", alpha, ()
-    if not rembg_installed():
-        return "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT,)
-    model = rembg_model()
-    if model is None:
-        return "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT, MODEL_MISSING)
-    try:
-        return "rembg", rembg_alpha(rgb, model), ()
-    except BadInputError as error:
-        return "grabcut", grabcut_alpha(rgb), (GRABCUT_DOUBT, str(error))
+    if rembg_installed():
+        try:
+            return "rembg", _required_rembg(rgb), ()
+        except BadInputError as error:
+            doubts.append(str(error))
+    if alpha is not None:  # before a plain background GrabCut would invent an object
+        return "border", alpha, ()
+    return "grabcut", grabcut_alpha(rgb), tuple(doubts)
 
 
 def _own_alpha(rgba: UInt8[ndarray, "height width 4"]) -> UInt8[ndarray, "height width"]:

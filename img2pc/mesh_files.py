@@ -20,16 +20,23 @@ from numpy import ndarray
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
 from img2pc.files import is_file
+from img2pc.folders import MESH_MARK
 
 COLOUR_SUFFIXES = (".obj", ".ply", ".glb")
 Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # p_y_up = M @ p_z_up
 
 _METRE_SUFFIXES = (".ply", ".glb")
 _MM_PER_METRE = 1000.0
+
+
+def _sign(gltf: dict[str, Any]) -> None:
+    gltf["asset"]["generator"] = MESH_MARK.decode()
+
+
 # A GLB without normals is drawn faceted (glTF 2.0, sec. 3.7.2.1).
 _EXPORT_OPTIONS: dict[str, dict[str, Any]] = {
-    ".obj": {"digits": 9},
-    ".glb": {"include_normals": True},
+    ".obj": {"digits": 9, "header": MESH_MARK.decode()},
+    ".glb": {"include_normals": True, "tree_postprocessor": _sign},
 }
 
 
@@ -57,7 +64,11 @@ def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
     look = {"visual": _gltf_visual(colours)} if suffix == ".glb" else {"vertex_colors": colours}
     mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, process=False, **look)
     exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **_EXPORT_OPTIONS.get(suffix, {}))
-    encoded = exported.encode() if isinstance(exported, str) else exported
+    encoded: bytes = exported.encode() if isinstance(exported, str) else exported
+    if suffix == ".stl":
+        return MESH_MARK.ljust(80, b"\0") + encoded[80:]
+    if suffix == ".ply":
+        return re.sub(rb"(?m)^comment .*$", b"comment " + MESH_MARK, encoded, count=1)
     return _same_every_time(encoded) if suffix == ".3mf" else encoded
 
 
@@ -82,7 +93,7 @@ def mesh_suffix(path: Path) -> str:
     """Which kind of mesh file it is, by its name.
 
     Raises:
-        BadInputError: none.
+        BadInputError: it is no kind that is known.
     """
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES:
@@ -194,4 +205,5 @@ def _same_every_time(archive: bytes) -> bytes:
                 piece for pair in zip(parts, [*numbers, b""], strict=True) for piece in pair
             )
             target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+        target.comment = MESH_MARK
     return result.getvalue()

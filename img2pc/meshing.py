@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from manifold3d import CrossSection, Error, JoinType, Manifold, Mesh
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import cKDTree
 
 from img2pc.bridging import bridged
 from img2pc.carving import carved
@@ -47,7 +47,7 @@ from img2pc.printability import (
 
 log = logging.getLogger(__name__)
 
-DEPTHS = range(5, 10)
+_LEAST_DEPTH, _MOST_DEPTH = 5, 9
 _SCALE, _WIDE_SCALE = 1.1, 2.0  # of the octree's cube over the cloud's longest side
 _ACCEPTABLE_LOSS = 0.15  # of the volume in loose pieces; above, other attempts may keep more
 _CLEARLY_MORE = 0.05  # of the volume, for which a coarser attempt is taken
@@ -154,9 +154,9 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     settings = settings or MeshSettings()
     _check_settings(settings)
     # A point for each cell of the octree: the longest side is a √3rd of the diagonal or more.
-    cells = 1 if settings.depth is None else 3**0.5 / _SCALE * 2**settings.depth
+    cell = None if settings.depth is None else _SCALE / 3**0.5 / 2**settings.depth
     has_normals = cloud.normals is not None
-    cloud, notes = clean(cloud, 1 / cells)
+    cloud, notes = clean(cloud, cell)
     # Solids are of single precision, which a surveyor's coordinates would use up, and keep the
     # tolerance of the extent that they were made with.
     low, high = cloud.points.min(0), cloud.points.max(0)
@@ -273,7 +273,7 @@ def poisson_depth(points: Float[ndarray, "point 3"]) -> int:
     0.3 / 1.0 / 2.2 / 3.3 s, and 1.7 / 1.7 / 6.7 / 6.9 bodies.
     """
     cells = _SCALE * float(np.ptp(points, axis=0).max()) / spacing(points)
-    return int(np.clip(round(np.log2(cells)), DEPTHS[0], DEPTHS[-1]))
+    return int(np.clip(round(np.log2(cells)), _LEAST_DEPTH, _MOST_DEPTH))
 
 
 def _smoothed(cloud: PointArrays, settings: MeshSettings) -> PointArrays:
@@ -406,6 +406,8 @@ def _solid(vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]) 
         raise NotPrintableError(f"the surface is not closed ({solid.status().name})")
     if solid.volume() < 0:
         return _solid(vertices, faces[:, ::-1])
+    if not solid.volume() > 0:
+        raise NotPrintableError("the surface encloses nothing")
     return solid
 
 
@@ -518,7 +520,7 @@ def _foot_height(solid: Manifold) -> float:
         rest = solid.trim_by_plane((0, 0, 1), cut)
         # A thin ring has hardly any volume.
         areas = [body.surface_area() for body in rest.decompose() if body.volume() > 0]
-        if rest.genus() > solid.genus() or max(areas) < (1 - _CRUMBS) * sum(areas):
+        if rest.genus() > solid.genus() or max(areas, default=0) < (1 - _CRUMBS) * sum(areas):
             continue
         if _supports(solid.slice(cut), centre):
             return cut
@@ -530,9 +532,9 @@ def _supports(contact: CrossSection, centre: Float[ndarray, "2"]) -> bool:
     """Whether the centre of mass lies above the hull of what touches the ground."""
     if contact.is_empty():
         return False
-    corners = np.concatenate(contact.hull().to_polygons())
-    hull = ConvexHull(corners)
-    return bool((hull.equations[:, :2] @ centre + hull.equations[:, 2] < 0).all())
+    corners = np.concatenate(contact.hull().to_polygons())  # counter-clockwise
+    (along_x, along_y), (to_x, to_y) = (np.roll(corners, -1, 0) - corners).T, (centre - corners).T
+    return bool((along_x * to_y > along_y * to_x).all())
 
 
 def _centre_of_mass(

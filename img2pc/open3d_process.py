@@ -12,6 +12,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -35,7 +37,7 @@ else:
 
 
 class NativeCodeError(Img2pcError):
-    """Open3D crashed, hung or refused; the message is its last line."""
+    """Open3D is not there, crashed, took too long or refused."""
 
 
 def poisson_surface(
@@ -186,5 +188,13 @@ def _main(task: str, folder: str) -> None:
     _save(Path(folder) / "answer.npz", answer)
 
 
+def _end_after(parent: int) -> None:
+    """Whoever killed the parent killed its time limit too."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     _main(*sys.argv[1:])

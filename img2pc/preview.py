@@ -71,7 +71,7 @@ def draw_cloud(
     near = points @ towards
     fade = 0.75 + 0.25 * (near - near.min()) / max(float(np.ptp(near)), 1e-9)
     shaded = (surface * ((least + (1 - least) * shade) * fade)[:, None]).astype(np.uint8)
-    radius = _closing_radius(row, column, side) if radius is None else radius
+    radius = _disc_radius(row, column, side) if radius is None else radius
     offsets = [
         (y, x)
         for y in range(-radius, radius + 1)
@@ -90,12 +90,12 @@ def draw_cloud(
     return np.asarray(Image.fromarray(image.reshape(side, side, 3)).reduce(2))
 
 
-def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
+def _disc_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> int:
     """That of discs which close most gaps between the points, in pixels."""
-    return int(np.clip(round(_closing_width(row, column, side)), 1, side // 64))
+    return int(np.clip(round(_closing_radius(row, column, side)), 1, side // 64))
 
 
-def _closing_width(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> float:
+def _closing_radius(row: Int[ndarray, "point"], column: Int[ndarray, "point"], side: int) -> float:
     """Half as much again as points are apart, were they spread evenly over what they cover."""
     cell = max(1, side // 40)
     covered = len(np.unique(row // cell * side + column // cell)) * cell**2
@@ -162,7 +162,7 @@ def _write_page(path: Path, cloud: PointArrays) -> None:
         shown = cloud.normals[:, axis] > -0.2  # those that face away are not drawn
         places = cloud.points[shown if shown.any() else slice(None)]
         row, column = np.floor(_PAGE_SIDE * np.delete(places, axis, 1).T).astype(int)
-        widths.append(_closing_width(row, column, _PAGE_SIDE) / _PAGE_SIDE)
+        widths.append(_closing_radius(row, column, _PAGE_SIDE) / _PAGE_SIDE)
     stored = {
         "unit": unit,
         "points": _base64((cloud.points / unit).round().astype("<i2")),

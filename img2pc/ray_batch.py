@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy import ndarray
 
-from img2pc.batch import BatchSettings, Outcome, pictures_at_once, run_jobs
-from img2pc.errors import BadInputError
+from img2pc.batch import BatchSettings, Outcome, failure, pictures_at_once, run_jobs
+from img2pc.errors import BadInputError, Img2pcError
 from img2pc.folders import Job
 from img2pc.meshing import mesh_to_file
 from img2pc.reconstruction import Reconstructor
@@ -84,15 +84,17 @@ def _outcomes(
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1  # an actor that is killed takes no other's work along
         resource = "GPU" if device == "cuda" else "CPU"
         there = int(ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
         if resource == "GPU" and not there:  # it may grow, or Ray waits for ever
             log.warning("the Ray cluster has no GPU at the moment; waiting for one")
         actors = max(1, there)
-        size = pictures_at_once(len(jobs), actors, settings, device)
+        size = pictures_at_once(jobs, actors, settings, device)
         # An actor's current folder is another.
-        by_picture = {job.picture.absolute(): job for job in jobs}
+        pending = {job.picture.absolute(): job for job in jobs}
         items = [{"job": pickle.dumps(job.absolute())} for job in jobs]
         outcomes = ray.data.from_items(
             items, override_num_blocks=-(-len(items) // size)
@@ -103,13 +105,18 @@ def _outcomes(
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
             num_cpus=1,
             num_gpus=1 if device == "cuda" else 0,
+            max_restarts=-1,
+            max_task_retries=1,  # without a number, a picture that kills would be tried for ever
         )
         for row in takewhile(lambda _: not stop.asked, outcomes.iter_rows()):
             outcome: Outcome = pickle.loads(row["outcome"])
-            job = by_picture[outcome.picture]
+            job = pending.pop(outcome.picture)
             yield replace(
                 outcome, picture=job.picture, outputs=job.outputs if outcome.outputs else ()
             )
+        if not stop.asked:
+            killed = Img2pcError("its process was killed, perhaps for want of memory")
+            yield from (failure(job, killed) for job in pending.values())
     finally:
         ray.shutdown()
 

@@ -21,6 +21,7 @@ from img2pc import batch
 from img2pc.batch import (
     BatchSettings,
     Outcome,
+    pictures_at_once,
     run_batch,
     run_jobs,
     write_failures,
@@ -178,6 +179,15 @@ def test_every_thread_has_work_however_few_pictures(
 ) -> None:
     list(run_batch(reconstructor, jobs[:4], BatchSettings(points=10, batch_size=100)))
     assert sizes == [2, 2]
+
+
+def test_pictures_that_are_kept_whole_are_fewer_at_once_on_a_gpu() -> None:
+    def at_once(**outputs: Path) -> int:
+        jobs = [Job(Path("a.png"), Path("a.ply"), **outputs)] * 1000
+        return pictures_at_once(jobs, 1, BatchSettings(), "cuda")
+
+    assert at_once() == at_once(mesh=Path("a.stl")) == 64
+    assert at_once(mask=Path("a_mask.png")) == at_once(preview=Path("a_preview.png")) == 8
 
 
 # --- Memory ---------------------------------------------------------------------------------------

@@ -56,6 +56,17 @@ def test_a_balloon_beside_the_cloud_is_cut_off(side: tuple[float, float, float])
     assert (again.to_mesh().vert_properties == solid.to_mesh().vert_properties).all()
 
 
+def test_points_at_a_corner_of_the_grid_do_not_turn_it_inside_out() -> None:
+    swollen = BALL + BALLOON
+    box = np.array(swollen.bounding_box())
+    beyond = box[:3] - 0.07 + 0.01 * on_sphere(200)
+    cloud = ball_cloud()
+    assert cloud.normals is not None
+    solid = carved(swollen, cloud_of((cloud.points, cloud.normals), (beyond, on_sphere(200))), CELL)
+    assert excess(BALL, solid) < 1e-3 * BALL.volume()
+    assert excess(solid, BALL) < 0.3 * excess(swollen, BALL)
+
+
 def test_a_balloon_between_two_parts_is_cut_off() -> None:
     normals, apart = on_sphere(8000), np.array([1.2, 0, 0])
     cloud = cloud_of((RADIUS * normals, normals), (RADIUS * normals + apart, normals))

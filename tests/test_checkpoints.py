@@ -23,8 +23,6 @@ from img2pc.checkpoints import (
 from img2pc.errors import WeightsError
 from img2pc.generator import SIZES, StructureGenerator
 
-from .conftest import ROOT
-
 INFO = WeightsInfo(replace(SIZES["tiny"], image_size=32), data=("abc", "def"), samples=123)
 
 
@@ -228,9 +226,6 @@ def test_pickles_are_refused_unopened(suffix: str, tmp_path: Path) -> None:
     assert marker.exists()  # it would have shown
 
 
-@pytest.mark.skipif(
-    not (ROOT / "weights" / "img2pc.safetensors").exists(), reason="no weights trained yet"
-)
 def test_the_bundled_weights_load() -> None:
     generator, info = load_weights(default_weights())
     assert generator.config == info.config

@@ -144,6 +144,8 @@ def test_a_mesh_of_others_beside_a_picture_stays(
     picture, model = tmp_path / "chair.png", tmp_path / "chair.obj"
     shutil.copy(chair_picture, picture)
     model.write_text("theirs")
+    # That the cloud is ours says nothing of the mesh.
+    assert img2pc("reconstruct", picture, "--weights", tiny_weights).code == 0
     arguments = ("reconstruct", picture, "--mesh", "obj", "--weights", tiny_weights)
     # Naming the cloud alone does not name the mesh.
     for place in ([], ["-o", tmp_path / "chair.ply"]):

@@ -179,6 +179,23 @@ def test_previews_and_masks_go_to_folders_too_and_are_no_pictures_of_the_next_ru
     assert files_in(clouds) == THREE
 
 
+def test_a_mask_that_was_mended_is_not_drawn_over(
+    reconstruct: Run, clouds: Path, tmp_path: Path
+) -> None:
+    options = ("--save-mask", tmp_path / "cut")
+    assert reconstruct(*options).code == 0
+    mended = tmp_path / "cut/a_mask.png"
+    Image.open(mended).save(mended)
+    drawn = mended.read_bytes()
+    (clouds / "a.ply").unlink()
+    ran = reconstruct(*options)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"img2pc: {mended} is not of img2pc; say --overwrite, or move it\n"
+    assert mended.read_bytes() == drawn
+    assert reconstruct(*options, "--overwrite").code == 0
+    assert mended.read_bytes() != drawn
+
+
 def test_what_we_drew_among_the_pictures_is_none(
     img2pc: Run, reconstruct: Run, photos: Path, clouds: Path, tiny_weights: Path
 ) -> None:
@@ -717,6 +734,7 @@ def test_a_file_in_the_place_of_the_output_folder(reconstruct: Run, clouds: Path
         ["--batch-size", "many"],
         ["--mesh", "ply"],
         ["--mask", str(ROOT / "examples/chair.png")],
+        ["--preview", "page.html"],
         ["-o", "-"],
     ],
 )

@@ -118,10 +118,11 @@ def test_beside_a_cloud_of_others_nothing_is_replaced_unasked(img2pc: Run, tmp_p
     target.write_text("of the scanner")
     refused = img2pc("mesh", cloud)
     assert refused.code == 3
-    assert refused.err == f"img2pc: {target} is there already; say -o {target} to replace it\n"
+    assert refused.err == f"img2pc: {target} is not of img2pc; say -o {target} to replace it\n"
     assert target.read_text() == "of the scanner"
     assert img2pc("mesh", cloud, "-o", target).code == 0
     judge(target)
+    assert img2pc("mesh", cloud).code == 0  # now it is ours
 
 
 @pytest.mark.parametrize("options", [["-o", "missing/chair.stl"], ["--preview", "missing/a.png"]])
@@ -532,7 +533,9 @@ def test_an_older_file_stays_where_the_new_one_fails(img2pc: Run, tmp_path: Path
     cloud, solid = tmp_path / "cloud.ply", tmp_path / "cloud.stl"
     BAD_CLOUDS["coplanar"](cloud)
     solid.write_text("older")
-    assert img2pc("mesh", cloud).code == 3
+    ran = img2pc("mesh", cloud, "-o", solid)
+    assert ran.code == 3
+    assert "plane" in ran.err
     assert solid.read_text() == "older"
 
 

@@ -459,6 +459,9 @@ def write_manifest(folder: Path, *rows: str) -> None:
 
 def test_meshes_without_a_manifest_are_named_after_their_folder(meshes: Path) -> None:
     (meshes / "table" / "._a.stl").touch()  # macOS's
+    (meshes / ".Trash-1000").mkdir()
+    (meshes / ".Trash-1000" / "a.stl").touch()
+    (meshes / "folder.obj").mkdir()
     assert list_meshes(meshes, "test") == [
         MeshFile(meshes / "lamp" / "c.ply", "lamp"),
         MeshFile(meshes / "table" / "a.stl", "table"),

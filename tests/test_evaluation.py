@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from copy import deepcopy
 from dataclasses import replace
@@ -260,6 +261,28 @@ def test_samples_depend_on_the_name_of_the_case_only(shards: Path, small: Weight
     assert few.items() <= every.items()
     assert all(every[name] != exact[name] for name in exact)
     assert every == pytest.approx(exact, rel=0.5)
+
+
+def test_the_current_folder_gives_the_names_that_its_own_gives(
+    shards: Path, small: WeightsInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shards)
+    here, there = (
+        [case.name for case in list_cases(folder, small)[1]] for folder in (Path(), shards)
+    )
+    assert here == there == [f"{shards.name}/{item}" for item in range(len(here))]
+
+
+def test_a_name_that_is_no_text_is_a_name(pairs: Path, reconstructor: Reconstructor) -> None:
+    odd = os.fsdecode(b"chair-\xff")
+    try:
+        for path in sorted(pairs.iterdir())[:2]:
+            path.rename(path.with_name(odd + path.suffix))
+    except OSError:
+        pytest.skip("this file system takes text only")
+    _, cases = list_cases(pairs, reconstructor.info)
+    results = evaluate({"generator": generator_method(reconstructor)}, cases)
+    assert odd in [result.name for result in results]
 
 
 def test_the_record_is_json_and_names_its_columns(shards: Path, small: WeightsInfo) -> None:

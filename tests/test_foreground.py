@@ -448,6 +448,22 @@ def before_a_texture() -> ndarray:
     return rgba
 
 
+def test_what_a_plain_border_does_not_show_is_left_to_rembg_not_to_a_guess(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pale ball before as pale a background, of whose shading GrabCut would take a quarter."""
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]
+    grey = np.where(np.hypot(x, y) < 0.6, 245 - 10 * (x + y), 246)
+    pale = opaque(np.repeat(grey[..., None], 3, -1).clip(235, 255).astype(np.uint8))
+    monkeypatch.setattr(foreground, "rembg_installed", lambda: False)
+    with pytest.raises(BadInputError, match="no object"):
+        find_foreground(pale)
+    found = (disc(60) * 255).astype(np.uint8)
+    monkeypatch.setattr(foreground, "_required_rembg", lambda rgb: found)
+    monkeypatch.setattr(foreground, "rembg_installed", lambda: True)
+    assert find_foreground(pale).method == "rembg"
+
+
 def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(
     no_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import trimesh
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.data.mesh_folder import MeshFile, load_mesh
 from img2pc.errors import BadInputError
+from img2pc.folders import is_our_cloud, is_our_mesh
 from img2pc.mesh_files import Y_UP_FROM_Z_UP, TriangleMesh, encode_mesh, read_mesh
 
 METRE_SUFFIXES = (".ply", ".glb")
@@ -56,6 +57,20 @@ def test_round_trip(suffix: str, wedge: TriangleMesh, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.vertices, wedge.vertices[order], rtol=1e-6)
     renumbered = TriangleMesh(wedge.vertices[order], np.argsort(order)[wedge.faces])
     assert corners(again) == corners(renumbered)
+
+
+@pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+def test_ours_are_known_until_another_program_writes_them(
+    suffix: str, wedge: TriangleMesh, tmp_path: Path
+) -> None:
+    path = written(wedge, suffix, tmp_path)
+    assert is_our_mesh(path)
+    assert not is_our_cloud(path)
+    loaded(path).export(path)
+    assert not is_our_mesh(path)
+    path.write_bytes(b"")
+    assert not is_our_mesh(path)
+    assert not is_our_mesh(tmp_path / f"missing{suffix}")
 
 
 def in_another_unit(path: Path, unit: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sys
@@ -76,6 +77,30 @@ def test_outcomes_and_files_are_those_of_threads(
     assert {outcome.outputs[0] for outcome in actors if outcome.outputs} == {
         Path("actors", f"{name}.ply") for name in "acd"
     }
+
+
+class Deadly(Job):
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os._exit, (1,)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_fails_its_pictures_and_no_other(
+    photos: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    jobs = [Job(photos / "a.png", tmp_path / "a.ply"), Job(photos / "c.png", tmp_path / "c.ply")]
+    jobs.insert(1, Deadly(photos / "d.png", tmp_path / "d.ply"))
+    outcomes = {
+        outcome.picture.name: outcome for outcome in run_on_ray(jobs, SETTINGS, tiny_weights)
+    }
+    assert {name: each.status for name, each in outcomes.items()} == {
+        "a.png": "done",
+        "c.png": "done",
+        "d.png": "failed",
+    }
+    assert "killed" in str(outcomes["d.png"].error)
 
 
 def facts(outcome: Outcome) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from img2pc.evaluation import Summary
@@ -17,7 +17,7 @@ def set_up_logging(verbose: bool, quiet: bool = False) -> None:
     logging.basicConfig(level=level, format="%(message)s", handlers=[_Stderr()])
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # generic from 3.11 on
     """Writes to what stderr is at the time, which while a bar moves is what makes room for it."""
 
     def emit(self, record: logging.LogRecord) -> None:

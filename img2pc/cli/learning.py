@@ -148,8 +148,9 @@ def data(
         typer.Option(help="Of a mesh folder with a manifest.csv."),
     ] = "train",
     mesh_share: Annotated[
-        float, typer.Option(min=0, max=1, help="With --meshes: share of objects that are meshes.")
-    ] = 0.4,
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0, max=1, help="Of objects that are meshes. Default: 0.4 with --meshes."),
+    ] = None,
     size: Annotated[
         int,
         typer.Option(min=16, help="Side of pictures and views, pixels; every generator takes 128."),
@@ -181,6 +182,8 @@ def data(
         raise typer.BadParameter(
             f"{', '.join(sorted(unknown))}: not among {', '.join(FAMILIES)}", param_hint="--family"
         )
+    if meshes is None and mesh_share is not None:
+        raise typer.BadParameter("--mesh-share is of what --meshes names")
     settings = DataSettings(
         seed=seed,
         pictures_per_object=pictures,
@@ -189,7 +192,7 @@ def data(
         families=tuple(family or ()),
         mesh_folder=None if meshes is None else str(meshes.resolve()),
         mesh_split=split,
-        mesh_share=mesh_share,
+        mesh_share=DataSettings.mesh_share if mesh_share is None else mesh_share,
         surface_points=surface_points,
         novel_views=novel_views,
         novel_size=size // 2,

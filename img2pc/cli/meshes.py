@@ -113,7 +113,7 @@ def mesh(
     in millimetres with +Z up, PLY and GLB in metres with +Y up.
     """
     from img2pc.cloud_files import read_cloud
-    from img2pc.folders import is_our_cloud
+    from img2pc.folders import is_our_mesh
 
     set_up_logging(verbose, quiet)
     chosen = {".stl": stl, ".obj": obj, ".ply": ply, ".glb": glb, ".3mf": three_mf}
@@ -127,9 +127,8 @@ def mesh(
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
-    # As of `reconstruct`: what lies beside a cloud of ours is ours.
-    if output is None and exists(target) and exists(cloud) and not is_our_cloud(cloud):
-        raise BadInputError(f"{target} is there already; say -o {target} to replace it")
+    if output is None and exists(target) and exists(cloud) and not is_our_mesh(target):
+        raise BadInputError(f"{target} is not of img2pc; say -o {target} to replace it")
     if preview is not None:
         if preview.suffix.lower() not in PREVIEW_SUFFIXES:
             raise typer.BadParameter(

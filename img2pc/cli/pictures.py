@@ -133,7 +133,7 @@ def reconstruct(
     same command goes on where it was interrupted.
     """
     set_up_logging(verbose, quiet)
-    from img2pc.folders import Targets, check_replaceable
+    from img2pc.folders import Targets, check_masks, check_replaceable
 
     of_solids = {
         "size_mm": size,
@@ -173,6 +173,8 @@ def reconstruct(
 
     settings = BatchSettings(background, points, _batch_size(batch_size), colour, solid)
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
+    if not overwrite:
+        check_masks(todo)
     stop = Stop()
     if ray or ray_address:
         outcomes = _with_ray(todo, settings, weights, device, ray_address, stop)
@@ -230,11 +232,13 @@ def _one(
 ) -> tuple[Job, set[Path]]:
     """What becomes of one picture, and which folders may have to be made for it; its targets are
     files or folders."""
-    from img2pc.folders import check_replaceable
+    from img2pc.folders import check_masks, check_replaceable
 
     job = _job(image, targets, mask)
     if not overwrite and targets.clouds in (None, job.cloud):
         check_replaceable([job], named=targets.clouds)
+    if not overwrite:
+        check_masks([job], named=targets.masks)
     if as_json and job.cloud is None and job.mesh is None:
         raise typer.BadParameter("--json and the cloud cannot both go to stdout")
     check_apart(image, job.given_mask, *job.outputs)
@@ -375,7 +379,9 @@ def _many(
             f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
         )
     for drawn in targets.drawn:
-        named = not is_folder(drawn) and drawn.suffix.lower()[1:] in PICTURE_FORMATS
+        suffix = drawn.suffix.lower()
+        is_name = suffix in PREVIEW_SUFFIXES or suffix[1:] in PICTURE_FORMATS
+        named = is_name and not is_folder(drawn)
         if is_file(drawn) or named:
             raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
     masks = None if mask is None else GivenMasks.read(mask)

@@ -64,8 +64,10 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
         meshes = [
             MeshFile(path, path.parent.name)
             for path in sorted(folder.rglob("*"), key=by_name)
-            # What starts with a dot is another program's, macOS's ._a.glb for one.
-            if path.suffix.lower() in _READ_SUFFIXES and not path.name.startswith(".")
+            # What starts with a dot is another program's: .Trash-1000, macOS's ._a.glb.
+            if path.suffix.lower() in _READ_SUFFIXES
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and is_file(path)
         ]
     if not meshes:
         raise BadInputError(f"no meshes found in {folder}")
