@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from img2pc.errors import WeightsError
-from img2pc.files import written_atomically
+from img2pc.files import is_folder, written_atomically
 from img2pc.generator import GeneratorConfig, StructureGenerator
 
 FORMAT = "img2pc-1"
@@ -99,6 +99,8 @@ def weights_digest(path: Path) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The file; what safetensors, JSON and PyTorch find wrong with it becomes one sentence."""
+    if is_folder(path):
+        raise WeightsError(f"weights {path} are a folder; of a run name its weights.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

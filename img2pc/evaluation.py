@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -17,10 +18,10 @@ from numpy import ndarray
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
-from img2pc.files import by_name, is_file, is_folder
+from img2pc.files import by_name, is_file, is_folder, write_errors, written_atomically
 from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
-from img2pc.images import crop_to_foreground, read_image
+from img2pc.images import crop_to_foreground, read_image, write_png
 from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
 from img2pc.metrics import F_SCORE_THRESHOLDS, CloudScores, compare_clouds
 from img2pc.reconstruction import Reconstructor
@@ -100,12 +101,10 @@ def list_cases(
     ]
     is_shards = not pairs and any(folder.glob("objects-*.safetensors"))
     if split is not None:
-        from img2pc.data.mesh_folder import has_splits
+        from img2pc.data.mesh_folder import has_splits, no_splits
 
         if pairs or is_shards or not has_splits(folder):
-            raise BadInputError(
-                f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
-            )
+            raise no_splits(folder)
     if is_shards:
         return _shard_cases(folder, info, limit)
     if pairs:
@@ -127,6 +126,28 @@ def list_cases(
                 yield case
 
     return len(chosen), cases()
+
+
+def saving_pairs(cases: Iterator[Case], folder: Path) -> Iterator[Case]:
+    """The same cases, each also written as a pair, for other programs; `list_cases` reads them.
+
+    NAME.png is the crop, NAME.ply the true points in the object frame; NAME begins with the
+    category.
+
+    Raises:
+        BadInputError: they cannot be written.
+    """
+    import trimesh
+
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for case in cases:
+        name = f"{case.category.replace('-', '_')}-{case.name.replace('/', '_')}"
+        write_png(folder / f"{name}.png", case.crop)
+        points: Any = trimesh.PointCloud(case.points)  # type: ignore[no-untyped-call]
+        with written_atomically(folder / f"{name}.ply") as temporary:
+            temporary.write_bytes(points.export(file_type="ply"))
+        yield case
 
 
 def _spread(count: int, limit: int | None) -> list[int]:
@@ -158,7 +179,7 @@ def clouds_method(
 ) -> Method:
     """What another program made, in the object frame: for the case NAME the folder's NAME.ply.
 
-    `unreadable` is told of those that are missing or damaged; they have no points.
+    `unreadable` is told of those that are missing, damaged or in other units; they have no points.
 
     Raises:
         BadInputError: the folder is missing.
@@ -168,7 +189,10 @@ def clouds_method(
 
     def read(case: Case) -> Prediction:
         try:
-            return Prediction(read_cloud(folder / f"{case.name}.ply").points)
+            path = folder / f"{case.name}.ply"
+            points = read_cloud(path).points
+            _check_frame(path, points, (0.1, 10), 5)  # it may be as wrong as it likes
+            return Prediction(points)
         except BadInputError as error:
             unreadable(error)
             return Prediction(np.zeros((0, 3)))
@@ -326,14 +350,21 @@ def _pair_case(path: Path, size: int) -> Case:
         raise BadInputError(f"{truth} is what img2pc made of the picture, not the truth")
     category = path.stem.split("-")[0] if "-" in path.stem else "other"
     points = read_cloud(truth).points
-    box = np.stack([points.min(0), points.max(0)])
-    diagonal, off_centre = np.linalg.norm(box[1] - box[0]), np.linalg.norm(box.mean(0))
-    if not 0.5 < diagonal < 2 or off_centre > 0.5:  # other units, or another origin
-        raise BadInputError(
-            f"{truth} is not in the frame of clouds: its bounding box, of diagonal {diagonal:.3g}, "
-            f"is {off_centre:.3g} off the origin, where 1 and 0 are expected"
-        )
+    # Of what is pictured from a corner the box is another: of the benchmark 0.85 to 1.35, 0.12 off.
+    _check_frame(truth, points, (0.7, 1.5), 0.25)
     return Case(path.stem, category, crop, points)
+
+
+def _check_frame(
+    path: Path, points: Float[ndarray, "point 3"], diagonals: tuple[float, float], most_off: float
+) -> None:
+    box = np.stack([points.min(0), points.max(0)])
+    diagonal, off = np.linalg.norm(box[1] - box[0]), np.linalg.norm(box.mean(0))
+    if not diagonals[0] < diagonal < diagonals[1] or off > most_off:
+        raise BadInputError(
+            f"{path} is not in the frame of clouds: its bounding box, of diagonal {diagonal:.3g}, "
+            f"is {off:.3g} off the origin, where 1 and 0 are expected"
+        )
 
 
 def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[int, Iterator[Case]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Below this share of the picture, an object has too few pixels to be trusted.
 SMALL_SHARE = 0.02
+# A part of the object that has less of its area may be a detail; looked for on fewer pixels.
+PART_SHARE, PARTS_SIDE = 0.1, 256
 # Opaque specks below this share of the picture are noise.
 SPECK_SHARE = 2e-4
 
@@ -36,6 +38,8 @@ SPECK_SHARE = 2e-4
 BRIGHTNESS = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Backgrounds are looked for on pictures reduced to this many pixels on their longer side.
 BORDER_SIDE, GRABCUT_SIDE = 768, 400
+# How wide a rim GrabCut is told to take for background, of the shorter side.
+GRABCUT_RIM = 1 / 40
 # A border is smooth when three quarters of it are this near to a quadratic surface (0 to 255): each
 # pixel, with its noise, and the average of its neighbourhood, where only structure is left.
 SMOOTH_BORDER, SMOOTH_NEIGHBOURHOOD = 12.0, 4.0
@@ -173,10 +177,25 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
     doubts = []
     if share < SMALL_SHARE:
         doubts.append(f"the object covers only {100 * share:.1f} % of the picture")
-    edges = (opaque[0], opaque[-1], opaque[:, 0], opaque[:, -1])
-    if method != "none" and any(edge.any() for edge in edges):
+    # GrabCut takes a rim for background in any case.
+    rim = 1 if method != "grabcut" else 1 + round(1.1 * GRABCUT_RIM * min(opaque.shape))
+    if method != "none" and np.count_nonzero(opaque[rim:-rim, rim:-rim]) < np.count_nonzero(opaque):
         doubts.append("the object touches the picture's border; parts outside are guessed")
+    if method not in ("none", "mask") and (parts := _large_parts(opaque)) > 1:
+        doubts.append(
+            f"{parts} parts, apart from each other, were taken for the object (--save-mask shows "
+            "them); a picture of several gives one lump"
+        )
     return tuple(doubts)
+
+
+def _large_parts(opaque: Bool[ndarray, "height width"]) -> int:
+    from scipy import ndimage
+
+    step = max(1, max(opaque.shape) // PARTS_SIDE)
+    parts, count = ndimage.label(opaque[::step, ::step], np.ones((3, 3)))
+    area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    return int((area > PART_SHARE * area.sum()).sum())
 
 
 # --- A smooth background --------------------------------------------------------------------------
@@ -418,7 +437,7 @@ def _first_guess(rgb: UInt8[ndarray, "height width 3"]) -> UInt8[ndarray, "heigh
     # Less than Otsu's level, since GrabCut drops more than it adds: of 0.35 to 0.85, 0.5 and 0.6
     # cut out all three cars tried in the street; before synthetic backgrounds all did alike.
     labels[likely > 0.55 * otsu] = cv2.GC_PR_FGD
-    labels[_rim(height, width, max(1, min(height, width) // 40))] = cv2.GC_BGD
+    labels[_rim(height, width, max(1, int(GRABCUT_RIM * min(height, width))))] = cv2.GC_BGD
     return labels
 
 

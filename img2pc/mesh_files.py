@@ -53,8 +53,9 @@ class TriangleMesh:
     colours: UInt8[ndarray, "vertex 3"] | None = None
 
 
-def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
-    """The bytes of a mesh file, the same for the same mesh. STL and 3MF drop the colours."""
+def encode_mesh(mesh: TriangleMesh, suffix: str, name: str = "mesh") -> bytes:
+    """The bytes of a mesh file, the same for the same mesh; GLB and 3MF say its name. STL and 3MF
+    drop the colours."""
     import trimesh
 
     vertices = mesh.vertices
@@ -63,7 +64,11 @@ def encode_mesh(mesh: TriangleMesh, suffix: str) -> bytes:
     colours = mesh.colours if suffix in COLOUR_SUFFIXES else None
     look = {"visual": _gltf_visual(colours)} if suffix == ".glb" else {"vertex_colors": colours}
     mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, process=False, **look)
-    exported: Any = mesh_of_trimesh.export(file_type=suffix[1:], **_EXPORT_OPTIONS.get(suffix, {}))
+    named: Any = mesh_of_trimesh
+    if suffix in (".glb", ".3mf"):
+        named = trimesh.Scene()
+        named.add_geometry(mesh_of_trimesh, node_name=name, geom_name=name)
+    exported: Any = named.export(file_type=suffix[1:], **_EXPORT_OPTIONS.get(suffix, {}))
     encoded: bytes = exported.encode() if isinstance(exported, str) else exported
     if suffix == ".stl":
         return MESH_MARK.ljust(80, b"\0") + encoded[80:]

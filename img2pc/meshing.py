@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from manifold3d import CrossSection, Error, JoinType, Manifold, Mesh
+from manifold3d import Error, JoinType, Manifold, Mesh
 from numpy import ndarray
 from scipy.ndimage import binary_fill_holes, gaussian_filter
 from scipy.spatial import cKDTree
@@ -38,9 +38,11 @@ from img2pc.open3d_process import NativeCodeError, decimate, poisson_surface
 from img2pc.printability import (
     LEAST_WALL_MM,
     PrintReport,
+    centre_of_mass,
     degenerate_faces,
     face_area_vectors,
     inspect_mesh,
+    is_between,
     sample_surface,
     wall_thickness,
 )
@@ -152,7 +154,7 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
         NotPrintableError: no attempt gave a printable solid.
     """
     settings = settings or MeshSettings()
-    _check_settings(settings)
+    check_settings(settings)
     # A point for each cell of the octree: the longest side is a √3rd of the diagonal or more.
     cell = None if settings.depth is None else _SCALE / 3**0.5 / 2**settings.depth
     has_normals = cloud.normals is not None
@@ -199,7 +201,11 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     return replace(best, notes=(*notes, *best.notes))
 
 
-def _check_settings(settings: MeshSettings) -> None:
+def check_settings(settings: MeshSettings) -> None:
+    """
+    Raises:
+        BadInputError: they ask for what cannot be.
+    """
     height = settings.height_mm
     if min(settings.size_mm, height if height is not None else 1.0) <= 0:
         raise BadInputError("a solid needs a size of more than 0 mm")
@@ -228,7 +234,7 @@ def write_mesh(
     if solid.mesh.colours is not None and suffix not in COLOUR_SUFFIXES:
         log.info("%s files have no colour here; .ply, .glb and .obj do", suffix)
     with written_atomically(path) as temporary:
-        temporary.write_bytes(encode_mesh(solid.mesh, suffix))
+        temporary.write_bytes(encode_mesh(solid.mesh, suffix, path.stem))
         report = inspect_mesh(read_mesh(temporary), least_wall_mm=least_wall_mm)
         if not report.printable and not best_effort:
             raise NotPrintableError(f"{path} would not be printable: {'; '.join(report.problems)}")
@@ -513,7 +519,7 @@ def _foot_height(solid: Manifold) -> float:
     it in one piece but for crumbs, at most 5 % of the height. Where nothing lets it stand, as
     little as leaves it in one piece."""
     height: float = solid.bounding_box()[5]
-    centre = _centre_of_mass(*_arrays(solid))[:2]
+    centre = centre_of_mass(*_arrays(solid))[:2]
     least = 0.0
     for share in _FOOT_SHARES:
         cut = share * height
@@ -522,28 +528,11 @@ def _foot_height(solid: Manifold) -> float:
         areas = [body.surface_area() for body in rest.decompose() if body.volume() > 0]
         if rest.genus() > solid.genus() or max(areas, default=0) < (1 - _CRUMBS) * sum(areas):
             continue
-        if _supports(solid.slice(cut), centre):
+        contact = solid.slice(cut).to_polygons()
+        if contact and is_between(centre, np.concatenate(contact)):
             return cut
         least = least or cut
     return least
-
-
-def _supports(contact: CrossSection, centre: Float[ndarray, "2"]) -> bool:
-    """Whether the centre of mass lies above the hull of what touches the ground."""
-    if contact.is_empty():
-        return False
-    corners = np.concatenate(contact.hull().to_polygons())  # counter-clockwise
-    (along_x, along_y), (to_x, to_y) = (np.roll(corners, -1, 0) - corners).T, (centre - corners).T
-    return bool((along_x * to_y > along_y * to_x).all())
-
-
-def _centre_of_mass(
-    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
-) -> Float[ndarray, "3"]:
-    corners = vertices[faces]
-    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
-    centre: ndarray = (volume[:, None] * corners.sum(1)).sum(0) / (4 * volume.sum())
-    return centre
 
 
 def _thickened(solid: Manifold, least_mm: float) -> Manifold:

@@ -20,6 +20,7 @@ _OVERHANG_DEGREES = 45.0
 _WALL_SAMPLES = 20_000
 _WALL_LIMIT_MM = 5.0
 _WALL_QUANTILE = 0.01
+_SMALL_MM = 2.0  # longest side, below which the file hardly was in millimetres
 _OPPOSITE = -0.7  # cosine between the normals of a wall's two sides
 
 
@@ -35,8 +36,11 @@ class PrintReport:
         voids: connected pieces that are inside out: hollows without an opening.
         degenerate_faces: triangles without area.
         contact_mm2: area that lies on the bed.
+        stands: whether the centre of mass is above what lies on the bed, or between; None of what
+            has no inside (open, inside out).
+        fits_bed: None if no bed was given.
         wall_mm: 1 % of the surface belongs to walls thinner than this; None from 5 mm, or the
-            least wall asked for, on, and of what has no inside (open, inside out, no area).
+            least wall asked for, on, and of what has no inside.
         overhang_share: of the surface, steeper than 45° downwards and not on the bed.
     """
 
@@ -51,6 +55,8 @@ class PrintReport:
     size_mm: tuple[float, float, float]
     lowest_mm: float
     contact_mm2: float
+    stands: bool | None
+    fits_bed: bool | None
     wall_mm: float | None
     overhang_share: float
     problems: tuple[str, ...]
@@ -72,7 +78,8 @@ def inspect_mesh(
 
     A problem is what slicers refuse or repair: not closed, more than two faces at an edge, faces
     turned inconsistently or inside out, several bodies, closed hollows, faces without area, larger
-    than the bed. Thin walls, not resting on z = 0 and hardly touching it are warnings.
+    than the bed. Thin walls, not resting on z = 0, hardly touching it, toppling and what may be of
+    other units are warnings.
     """
     vertices, faces = mesh.vertices, mesh.faces
     size = np.ptp(vertices, axis=0)
@@ -93,8 +100,12 @@ def inspect_mesh(
     down = area_vectors[:, 2] < -np.cos(np.radians(_OVERHANG_DEGREES)) * area
     on_bed = (vertices[faces][..., 2] < lowest + _CONTACT_MM).all(-1)
     contact = abs(float(area_vectors[on_bed & down, 2].sum()))
-    measurable = walls and not boundary_edges and total > 0 and degenerate < len(faces)
-    wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if measurable else None
+    measurable = not boundary_edges and total > 0 and degenerate < len(faces)
+    wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if walls and measurable else None
+    below = vertices[faces[on_bed & down]].reshape(-1, 3)[:, :2]
+    stands = is_between(centre_of_mass(vertices, faces)[:2], below) if measurable else None
+    hardly_touches = contact < 1e-3 * size[0] * size[1]
+    fits = None if bed_mm is None else _fits(size, bed_mm)
     problems = [
         (boundary_edges, f"not closed: {boundary_edges} edges border a hole"),
         (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
@@ -105,7 +116,7 @@ def inspect_mesh(
         (total > 0 and flat_pieces, f"{flat_pieces} pieces without volume"),
         (degenerate, f"{degenerate} faces without area"),
         (
-            bed_mm is not None and not _fits(size, bed_mm),
+            fits is False,
             f"{_by(size)} mm does not fit the bed of {_by(bed_mm or ())} mm",
         ),
     ]
@@ -116,8 +127,16 @@ def inspect_mesh(
         ),
         (abs(lowest) > _CONTACT_MM, f"its lowest point is at z = {lowest:.2f} mm, not on the bed"),
         (
-            contact < 1e-3 * size[0] * size[1],
-            f"touches the bed with only {contact:.1f} mm²; use a foot, a base or a brim",
+            hardly_touches,
+            f"touches the bed with only {contact:.1f} mm²; use a base or a brim",
+        ),
+        (
+            stands is False and not hardly_touches,
+            "topples: its centre of mass is not above what touches the bed",
+        ),
+        (
+            size.max() < _SMALL_MM,
+            f"its longest side is {size.max():.2g} mm: was it made in metres or inches?",
         ),
     ]
     return PrintReport(
@@ -132,6 +151,8 @@ def inspect_mesh(
         size_mm=(float(size[0]), float(size[1]), float(size[2])),
         lowest_mm=lowest,
         contact_mm2=contact,
+        stands=stands,
+        fits_bed=fits,
         wall_mm=wall,
         overhang_share=float(area[down & ~on_bed].sum() / max(float(area.sum()), 1e-30)),
         problems=tuple(text for found, text in problems if found),
@@ -216,6 +237,24 @@ def face_area_vectors(
     """The outward normal of each face, as long as the face's area."""
     corners = vertices[faces]
     return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+
+
+def centre_of_mass(
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
+) -> Float[ndarray, "3"]:
+    """Of what a closed surface encloses."""
+    corners = vertices[faces]
+    volume = np.einsum("fi,fi->f", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
+    centre: ndarray = (volume[:, None] * corners.sum(1)).sum(0) / (4 * volume.sum())
+    return centre
+
+
+def is_between(place: Float[ndarray, "2"], points: Float[ndarray, "point 2"]) -> bool:
+    """Whether it is inside the points' convex hull: seen from there, they are on all sides."""
+    x, y = (points - place).T
+    directions = np.sort(np.arctan2(y, x))
+    gaps = np.diff(directions, append=directions[:1] + 2 * np.pi)
+    return bool(len(gaps) and gaps.max() < np.pi)
 
 
 def _negligible(area: Float[ndarray, "face"], size: Float[ndarray, "3"]) -> Bool[ndarray, "face"]:

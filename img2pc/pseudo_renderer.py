@@ -60,7 +60,9 @@ def render(
     in_views = points[..., None, :, :].expand(*batch, count, -1, -1)
     pixels = OrthographicCameras(camera_from_object, size).project(in_views).flatten(0, -3)
     spread = logits[..., None, :].expand(*batch, count, -1).reshape(len(pixels), -1)
-    draw = _render_faithful if renderer == "faithful" else _render_soft
+    draw = {"faithful": _render_faithful, "soft": _render_soft}.get(renderer)
+    if draw is None:
+        raise ValueError(f"{renderer} is no renderer")
     depth, mask_logits, has_depth = (
         image.reshape(*batch, count, size, size) for image in draw(pixels, spread, size)
     )

@@ -128,7 +128,7 @@ class Reconstructor:
     def device(self) -> torch.device:
         return next(self.generator.parameters()).device
 
-    @torch.inference_mode()
+    @torch.no_grad()  # of inference mode nothing could go on with gradients
     def views(self, crops: UInt8[Tensor, "batch size size 4"]) -> Views:
         """Views at the fixed cameras, in float32 on the CPU."""
         views = self.generator(network_input(crops.to(self.device)))

@@ -536,6 +536,7 @@ def test_each_option_of_data_is_its_setting(
         raise Reached
 
     monkeypatch.setattr(dataset, "write_shards", write)
+    (tmp_path / "manifest.csv").write_text("path,category,split\na.glb,box,test\n")
     img2pc(
         *("data", tmp_path / "out", "--objects", 11, "--pictures", 3, "--seed", 5),
         *("--family", "mug", "--family", "lamp", "--meshes", tmp_path, "--split", "test"),
@@ -653,6 +654,21 @@ def test_from_data_to_measured_weights(img2pc, tmp_path: Path) -> None:
     measured = img2pc("evaluate", shards, "--weights", weights, "--json")
     assert [case["category"] for case in json.loads(measured.out)["cases"]] == ["chair"] * 4
     assert np.isfinite(json.loads(measured.out)["means"][-1]["values"]).all()
+
+
+def test_meshes_that_would_be_left_out_are_not_drawn_from(img2pc, tmp_path: Path) -> None:
+    (tmp_path / "meshes").mkdir()
+    trimesh.creation.box().export(tmp_path / "meshes" / "one.glb")
+    for command in (
+        ("data", tmp_path / "data", "--meshes", tmp_path / "meshes"),
+        ("pack", tmp_path / "meshes", tmp_path / "pack.safetensors"),
+    ):
+        ran = img2pc(*command, "--split", "val")
+        assert (ran.code, ran.out) == (3, "")
+        assert f"{tmp_path / 'meshes'} has no splits" in ran.err
+    ran = img2pc("data", tmp_path / "data", "--mesh-share", 1)
+    assert ran.code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["meshes"]
 
 
 def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ from img2pc.evaluation import (
     CaseScores,
     Prediction,
     as_record,
+    clouds_method,
     evaluate,
     generator_method,
     list_cases,
+    saving_pairs,
     summarise,
 )
 from img2pc.fusion import fuse
@@ -151,7 +153,7 @@ def test_what_img2pc_made_of_a_picture_is_no_truth(
     assert told == {"chair-a": f"{truth} is what img2pc made of the picture, not the truth"}
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (1.0, 3.0)])
+@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (1.6, 0.0), (1.0, 3.0)])
 def test_truth_in_another_frame_is_said(
     scale: float, shift: float, pairs: Path, reconstructor: Reconstructor, chair: Shape
 ) -> None:
@@ -163,6 +165,40 @@ def test_truth_in_another_frame_is_said(
     )
     assert len(list(cases)) == 3
     assert "is not in the frame of clouds: its bounding box, of diagonal" in told["chair-a"]
+
+
+def test_clouds_of_other_units_are_said(pairs: Path, reconstructor: Reconstructor) -> None:
+    theirs, told = pairs / "theirs", list[BadInputError]()
+    theirs.mkdir()
+    for path in pairs.glob("*.ply"):
+        cloud = trimesh.load(path)
+        trimesh.PointCloud(100 * cloud.vertices).export(theirs / path.name)
+    _, cases = list_cases(pairs, reconstructor.info, limit=2)
+    for result in evaluate({"theirs": clouds_method(theirs, told.append)}, cases):
+        assert result.cloud.f_scores == (0.0, 0.0, 0.0)
+    assert len(told) == 2
+    assert "is not in the frame of clouds: its bounding box, of diagonal" in str(told[0])
+
+
+def test_saved_pairs_measure_as_what_they_were_made_of(
+    shards: Path, small: WeightsInfo, tmp_path: Path
+) -> None:
+    _, cases = list_cases(shards, small)
+    before = list(saving_pairs(cases, tmp_path / "pairs"))
+    size = before[0].crop.shape[0]
+    count, again = list_cases(tmp_path / "pairs", small)
+    assert count == len(before)
+    for old, new in zip(sorted(before, key=saved_name), again, strict=True):
+        assert (new.name, new.category) == (saved_name(old), old.category)
+        assert new.crop.shape == (size, size, 4)
+        # It is cropped once more, which moves an outline by half a pixel, of 32 here.
+        ours, theirs = new.crop[..., 3] > 127, old.crop[..., 3] > 127
+        assert (ours & theirs).sum() > 0.75 * (ours | theirs).sum()
+        assert np.allclose(np.sort(new.points, 0), np.sort(old.points, 0), atol=1e-6)
+
+
+def saved_name(case: Case) -> str:
+    return f"{case.category}-{case.name.replace('/', '_')}"
 
 
 def test_a_split_is_of_meshes_that_say_theirs(

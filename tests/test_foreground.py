@@ -291,6 +291,7 @@ def test_a_small_object_is_warned_of() -> None:
 
 def test_an_object_at_the_border_is_warned_of() -> None:
     rgba = np.roll(cut_out_disc(), 60, axis=0)
+    rgba[: len(rgba) // 4, :, 3] = 0  # what came in above
     (warning,) = find_foreground(rgba).warnings
     assert warning == "the object touches the picture's border; parts outside are guessed"
 
@@ -462,6 +463,17 @@ def test_what_a_plain_border_does_not_show_is_left_to_rembg_not_to_a_guess(
     monkeypatch.setattr(foreground, "_required_rembg", lambda rgb: found)
     monkeypatch.setattr(foreground, "rembg_installed", lambda: True)
     assert find_foreground(pale).method == "rembg"
+
+
+def test_several_large_parts_are_said() -> None:
+    two = np.full((200, 200, 3), 255, dtype=np.uint8)
+    two[60:140, 20:80] = two[60:140, 120:180] = (150, 60, 40)
+    (said,) = find_foreground(two_opaque := opaque(two)).warnings
+    assert said.startswith("2 parts, apart from each other,")
+    assert find_foreground(two_opaque, "none").warnings == ()
+    two[60:140, 120:180] = 255
+    two[60:70, 120:130] = (150, 60, 40)  # a detail
+    assert find_foreground(opaque(two)).warnings == ()
 
 
 def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(

@@ -43,7 +43,11 @@ def letter_t() -> TriangleMesh:
     """A bar of 20 x 10 x 4 on a stem of 4 x 10 x 10, one body."""
     stem = Manifold.cube((4, 10, 10)).translate((-2, 0, 0))
     bar = Manifold.cube((20, 10, 4)).translate((-10, 0, 10))
-    mesh = (stem + bar).to_mesh()
+    return mesh_of_solid(stem + bar)
+
+
+def mesh_of_solid(solid: Manifold) -> TriangleMesh:
+    mesh = solid.to_mesh()
     return TriangleMesh(
         np.array(mesh.vert_properties, dtype=np.float64), np.array(mesh.tri_verts, dtype=np.int64)
     )
@@ -63,6 +67,8 @@ def test_a_standing_cube_is_printable() -> None:
         size_mm=(20.0, 20.0, 20.0),
         lowest_mm=0.0,
         contact_mm2=report.contact_mm2,
+        stands=True,
+        fits_bed=None,
         wall_mm=None,
         overhang_share=0.0,
         problems=(),
@@ -309,7 +315,33 @@ def test_a_pointed_foot_is_warned_of() -> None:
     report = inspect_mesh(mesh_of(trimesh.convex.convex_hull(np.concatenate(rings))))
     assert report.contact_mm2 == pytest.approx(0.36)
     (warning,) = report.warnings
-    assert warning == "touches the bed with only 0.4 mm²; use a foot, a base or a brim"
+    assert warning == "touches the bed with only 0.4 mm²; use a base or a brim"
+
+
+@pytest.mark.parametrize(("beyond", "stands"), [(12.0, True), (13.0, False), (-13.0, False)])
+def test_what_topples_is_warned_of(beyond: float, stands: bool) -> None:
+    """A slab of four fifths of the mass on a foot that ends 10 mm from its middle."""
+    foot = Manifold.cube((20, 20, 10)).translate((-10, -10, 0))
+    slab = Manifold.cube((80, 20, 10)).translate((beyond - 40, -10, 10))
+    report = inspect_mesh(mesh_of_solid(foot + slab))
+    assert report.contact_mm2 == 400
+    assert report.stands == stands
+    toppling = "topples: its centre of mass is not above what touches the bed"
+    assert report.warnings == (() if stands else (toppling,))
+
+
+def test_what_stands_on_legs_stands_between_them() -> None:
+    top = Manifold.cube((40, 40, 4)).translate((-20, -20, 20))
+    legs = [Manifold.cube((4, 4, 20)).translate((x, y, 0)) for x in (-20, 16) for y in (-20, 16)]
+    assert inspect_mesh(mesh_of_solid(top + legs[0] + legs[1] + legs[2] + legs[3])).stands
+    # On two of them, on one side.
+    assert inspect_mesh(mesh_of_solid(top + legs[0] + legs[1])).stands is False
+
+
+def test_metres_are_asked_about() -> None:
+    report = inspect_mesh(mesh_of(block((0.1, 0.2, 0.3))))
+    assert "its longest side is 0.3 mm: was it made in metres or inches?" in report.warnings
+    assert not [each for each in inspect_mesh(mesh_of(block((2, 2, 2)))).warnings if "inch" in each]
 
 
 def test_samples_are_spread_in_proportion_to_area() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -368,3 +369,8 @@ def test_from_one_side_faithful_moves_points_in_depth_only_and_soft_also_sideway
     assert_close(faithful[:, :2], SPHERE[:, :2], atol=1e-6, rtol=0)
     assert (faithful - SPHERE)[:, 2].abs().max() > 0.05
     assert (soft - SPHERE)[:, :2].abs().max() > 0.01
+
+
+def test_there_is_no_third_renderer() -> None:
+    with pytest.raises(ValueError, match="Faithful is no renderer"):
+        unwrap(render)(torch.zeros(1, 3), torch.zeros(1), fixed_cameras(8), "Faithful")  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from img2pc.cli import app
+from img2pc.data.dataset import DataSettings, write_shards
 from img2pc.data.families import FAMILIES
 from img2pc.errors import Img2pcError
 
@@ -67,7 +68,8 @@ def test_every_command_parses() -> None:
 def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
-    short, stages = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    text = README.read_text("utf-8")
+    short, stages, truth = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     names: dict[str, Any] = {}
     exec(short, names)
     assert len(names["cloud"]) > 1000
@@ -79,6 +81,13 @@ def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     seen = names["seen"]
     assert seen.depth.shape == (4, 128, 128)
     assert ((seen.mask_logits > 0).float().mean((1, 2)) > 0.05).all()  # the chair, from each side
+    assert names["points"].grad.abs().sum() > 0
+    names = {}
+    settings = DataSettings(pictures_per_object=1, families=("mug",), surface_points=10)
+    list(write_shards(tmp_path / "shapes", settings, 2, workers=1))
+    exec(truth, names)
+    assert names["crops"].shape == (2, 128, 128, 4)
+    assert names["true"].depth.shape == (2, 8, 128, 128)
 
 
 def test_every_subcommand_is_mentioned() -> None:

@@ -152,9 +152,11 @@ def print_report(report: PrintReport) -> None:
         ("volume", f"{report.volume_mm3 / 1000:.2f} cm³"),
         ("lowest point", f"z = {report.lowest_mm:.2f} mm"),
         ("on the bed", f"{report.contact_mm2:.1f} mm²"),
-        ("thinnest wall", wall),
+        ("walls, thinnest 1 %", wall),
         ("overhang over 45°", f"{100 * report.overhang_share:.0f} % of the surface"),
     ]
+    if report.fits_bed is not None:
+        rows.append(("fits the bed", "yes" if report.fits_bed else "no"))
     for name, value in rows:
         table.add_row(name, value)
     for problem in report.problems:

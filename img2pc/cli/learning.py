@@ -15,11 +15,14 @@ from img2pc.choices import Device, Precision, Renderer, Size, Stage
 from img2pc.cli.console import ProgressBar, print_tables
 from img2pc.cli.options import DeviceOption, WeightsOption, app, chosen_device
 from img2pc.errors import BadInputError, BatchError
+from img2pc.files import exists
 
 if TYPE_CHECKING:
     from img2pc.checkpoints import WeightsInfo
     from img2pc.evaluation import Method
     from img2pc.training.loop import Progress
+
+BUNDLED = "bundled"
 
 
 @app.command()
@@ -51,6 +54,13 @@ def evaluate(
             "of ours: also measure these; what is missing counts as empty. Repeat it."
         ),
     ] = None,
+    save_pairs: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="A folder for each case's picture and true points, as pairs, for another program "
+            "to work on."
+        ),
+    ] = None,
     sampled: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -74,6 +84,7 @@ def evaluate(
         clouds_method,
         generator_method,
         list_cases,
+        saving_pairs,
         summarise,
     )
     from img2pc.evaluation import evaluate as run
@@ -90,6 +101,8 @@ def evaluate(
         limit,
         lambda name, error: failures.update({name: str(error)}),
     )
+    if save_pairs is not None:
+        cases = saving_pairs(cases, save_pairs)
     methods = {GENERATOR: generator_method(reconstructor)}
     no_clouds: list[BadInputError] = []
     # The slash tells a folder from a method of its name.
@@ -145,8 +158,8 @@ def data(
     ] = None,
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a mesh folder with a manifest.csv."),
-    ] = "train",
+        typer.Option(help="Of a mesh folder with splits. Default: train, if it has some."),
+    ] = None,
     mesh_share: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(min=0, max=1, help="Of objects that are meshes. Default: 0.4 with --meshes."),
@@ -191,7 +204,7 @@ def data(
         view_size=size,
         families=tuple(family or ()),
         mesh_folder=None if meshes is None else str(meshes.resolve()),
-        mesh_split=split,
+        mesh_split=_chosen_split(meshes, split),
         mesh_share=DataSettings.mesh_share if mesh_share is None else mesh_share,
         surface_points=surface_points,
         novel_views=novel_views,
@@ -214,14 +227,23 @@ def pack(
     target: Annotated[Path, typer.Argument(help="The file that does for it.")],
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a mesh folder with a manifest.csv."),
-    ] = "train",
+        typer.Option(help="Of a mesh folder with splits. Default: train, if it has some."),
+    ] = None,
 ) -> None:
     """Pack a mesh folder into one small file, to draw from on another machine."""
     from img2pc.data.mesh_folder import pack_meshes
 
-    count = pack_meshes(meshes, target, split, _left_out)
+    count = pack_meshes(meshes, target, _chosen_split(meshes, split), _left_out)
     print(f"{target}\t{count} meshes\t{target.stat().st_size / 1e6:.1f} MB")
+
+
+def _chosen_split(meshes: Path | None, split: str | None) -> str:
+    from img2pc.data.mesh_folder import has_splits, no_splits
+
+    # What is only meant to be left out must not be trained on.
+    if split is not None and meshes is not None and not has_splits(meshes):
+        raise no_splits(meshes)
+    return split or "train"
 
 
 def _left_out(reason: object) -> None:
@@ -262,7 +284,9 @@ def train(
     ] = 1,
     initial_weights: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Start from these weights instead of random ones."),
+        typer.Option(
+            help="Start from these weights instead of random ones; bundled: img2pc's own."
+        ),
     ] = None,
     stage: Annotated[
         Stage,
@@ -304,6 +328,7 @@ def train(
     ] = None,
 ) -> None:
     """Train the structure generator; interrupt it any time, the same command goes on."""
+    from img2pc.checkpoints import default_weights
     from img2pc.data.dataset import DataSettings, ShardedDataset
     from img2pc.generator import SIZES
     from img2pc.training.loop import TrainingSettings
@@ -330,10 +355,14 @@ def train(
         compiled=compiled,
         rescan_minutes=rescan_minutes,
     )
+    if initial_weights is not None and str(initial_weights) == BUNDLED:
+        initial_weights = default_weights()
     live = DataSettings(seed=seed, novel_views=5 if stage == "joint" else 0)
     source = ShardedDataset(*data) if data else live
     # Fabric runs this command once more for each further device.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
+    if first and exists(run / "log.csv"):
+        print(f"img2pc: {run} goes on", file=sys.stderr)
     with ProgressBar("train", 1000, show="share") if first else nullcontext(_unseen) as advance:
 
         def report(progress: Progress) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
-from img2pc.choices import PREVIEW_SUFFIXES
+from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES, PREVIEW_SUFFIXES
 from img2pc.cli.console import print_report, set_up_logging
 from img2pc.cli.options import (
     BaseOption,
@@ -113,7 +113,7 @@ def mesh(
     in millimetres with +Z up, PLY and GLB in metres with +Y up.
     """
     from img2pc.cloud_files import read_cloud
-    from img2pc.folders import is_our_mesh
+    from img2pc.folders import PICTURE_FORMATS, is_our_mesh
 
     set_up_logging(verbose, quiet)
     chosen = {".stl": stl, ".obj": obj, ".ply": ply, ".glb": glb, ".3mf": three_mf}
@@ -124,6 +124,11 @@ def mesh(
         raise typer.BadParameter("a cloud from stdin needs an --output")
     if not cloud.name:  # "." or "/"
         raise BadInputError(f"{cloud} is not a file")
+    suffix = cloud.suffix.lower()
+    if suffix in MESH_SUFFIXES and suffix not in CLOUD_SUFFIXES:
+        raise BadInputError(f"{cloud} is a mesh already; `img2pc check` judges it")
+    if suffix[1:] in PICTURE_FORMATS:
+        raise BadInputError(f"{cloud} is a picture; `img2pc reconstruct` makes a cloud of it")
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
@@ -157,9 +162,17 @@ def mesh(
 
 def mesh_settings(**chosen: Any) -> MeshSettings:
     """What was not chosen, and is None, as it is by default."""
-    from img2pc.meshing import MeshSettings
+    from img2pc.meshing import MeshSettings, check_settings
 
-    return MeshSettings(**{name: value for name, value in chosen.items() if value is not None})
+    known = {name: value for name, value in chosen.items() if value is not None}
+    if {"size_mm", "height_mm"} <= known.keys():
+        raise typer.BadParameter("give --size or --height, not both")
+    settings = MeshSettings(**known)
+    try:
+        check_settings(settings)
+    except BadInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    return settings
 
 
 def _cloud_from_stdin() -> PointArrays:

@@ -153,6 +153,8 @@ def reconstruct(
             raise typer.BadParameter("--batch-size, --shard and --ray are for many pictures")
         if image.suffix.lower() in CLOUD_SUFFIXES:
             raise BadInputError(f"{image} is a point cloud; `img2pc mesh` makes a solid of it")
+        if image.suffix.lower() in MESH_SUFFIXES:
+            raise BadInputError(f"{image} is a mesh, not a picture")
         job, folders = _one(image, targets, mask, as_json, overwrite)
         solid = _mesh_settings(job.mesh, **of_solids)
         from img2pc.batch import BatchSettings
@@ -484,9 +486,10 @@ def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, qu
         print(_one_line(str(text)), file=sys.stderr)
     if not quiet:
         warned = sum(bool(outcome.warnings) for outcome in every)
+        shown = logging.root.isEnabledFor(logging.INFO) or not warned
         print(
             f"{count['done']} done, {count['skipped']} skipped, {count['failed']} failed, "
-            f"{warned} with warnings (-v or --json shows them)",
+            f"{warned} with warnings{'' if shown else ' (-v or --json shows them)'}",
             file=sys.stderr,
         )
     told = ""

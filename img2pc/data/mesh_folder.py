@@ -86,6 +86,13 @@ def has_splits(folder: Path) -> bool:
     return is_file(manifest) and any("split" in row for row in _manifest_rows(manifest))
 
 
+def no_splits(folder: Path) -> BadInputError:
+    """What is wrong where one of its splits was asked for."""
+    return BadInputError(
+        f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
+    )
+
+
 def _manifest_rows(manifest: Path) -> list[dict[str, str]]:
     try:
         # Spreadsheets begin the file with a byte order mark.
