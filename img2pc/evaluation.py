@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
+from PIL import Image
 
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
@@ -21,7 +25,7 @@ from img2pc.errors import BadInputError
 from img2pc.files import by_name, is_file, is_folder, write_errors, written_atomically
 from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
-from img2pc.images import crop_to_foreground, read_image, write_png
+from img2pc.images import crop_to_foreground, read_image
 from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
 from img2pc.metrics import F_SCORE_THRESHOLDS, CloudScores, compare_clouds
 from img2pc.reconstruction import Reconstructor
@@ -132,7 +136,7 @@ def saving_pairs(cases: Iterator[Case], folder: Path) -> Iterator[Case]:
     """The same cases, each also written as a pair, for other programs; `list_cases` reads them.
 
     NAME.png is the crop, NAME.ply the true points in the object frame; NAME begins with the
-    category.
+    category, and says what else it is called.
 
     Raises:
         BadInputError: they cannot be written.
@@ -141,9 +145,15 @@ def saving_pairs(cases: Iterator[Case], folder: Path) -> Iterator[Case]:
 
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    used = Counter[str]()
     for case in cases:
-        name = f"{case.category.replace('-', '_')}-{case.name.replace('/', '_')}"
-        write_png(folder / f"{name}.png", case.crop)
+        name = re.sub("[-/]", "_", case.category) + "-" + case.name.replace("/", "_")
+        used[name] += 1
+        if used[name] > 1:
+            name = f"{name}-{used[name]}"
+        with written_atomically(folder / f"{name}.png") as temporary:
+            # Without our mark: they are pictures to work on.
+            Image.fromarray(case.crop).save(temporary, "PNG")
         points: Any = trimesh.PointCloud(case.points)  # type: ignore[no-untyped-call]
         with written_atomically(folder / f"{name}.ply") as temporary:
             temporary.write_bytes(points.export(file_type="ply"))
@@ -373,12 +383,13 @@ def _shard_cases(folder: Path, info: WeightsInfo, limit: int | None) -> tuple[in
     dataset = ShardedDataset(folder)
     check_sizes(dataset, info.config)
     chosen = _spread(len(dataset), limit)
+    name = Path(os.path.abspath(folder)).name  # noqa: PTH100 (links keep their name)
 
     def cases() -> Iterator[Case]:
         for item in chosen:
             batch = dataset[[item], False]
             yield Case(
-                f"{folder.resolve().name}/{item}",
+                f"{name}/{item}",
                 dataset.category(item),
                 batch.crops[0].numpy(),
                 dataset.surface(item),

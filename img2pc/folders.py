@@ -206,32 +206,34 @@ def _jobs(
     )
 
 
-def check_replaceable(jobs: Sequence[Job], named: Path | None = None) -> None:
+def check_replaceable(jobs: Sequence[Job], todo: Sequence[Job], named: Path | None = None) -> None:
     """Clouds and meshes beside their pictures replace none but ours: others' may be the truth about
-    them. What is `named` may be replaced.
+    them. What is `named` may be replaced, and a mesh is only by what is yet to do.
 
     Raises:
         BadInputError: one would.
     """
+    remedy = "say another place with -o, or --overwrite"
     for job in jobs:
-        for path, is_ours in ((job.cloud, is_our_cloud), (job.mesh, is_our_mesh)):
-            _check_ours(path, is_ours, "say another place with -o, or --overwrite", named)
+        if job.cloud != named:
+            _check_ours(job.cloud, is_our_cloud, remedy)
+    for job in todo:
+        if job.mesh != named:
+            _check_ours(job.mesh, is_our_mesh, remedy)
 
 
-def check_masks(jobs: Sequence[Job], named: Path | None = None) -> None:
+def check_masks(todo: Sequence[Job]) -> None:
     """Saved masks replace none but ours: those that were mended are someone's work.
 
     Raises:
         BadInputError: one would.
     """
-    for job in jobs:
-        _check_ours(job.mask, _is_our_picture, "say --overwrite, or move it", named)
+    for job in todo:
+        _check_ours(job.mask, _is_our_picture, "say --overwrite, or move it")
 
 
-def _check_ours(
-    path: Path | None, is_ours: Callable[[Path], bool], remedy: str, named: Path | None
-) -> None:
-    if path not in (None, named) and is_file(path) and not is_ours(path):
+def _check_ours(path: Path | None, is_ours: Callable[[Path], bool], remedy: str) -> None:
+    if path is not None and is_file(path) and not is_ours(path):
         raise BadInputError(f"{path} is not of img2pc; {remedy}")
 
 

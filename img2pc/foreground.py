@@ -192,8 +192,11 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
 def _large_parts(opaque: Bool[ndarray, "height width"]) -> int:
     from scipy import ndimage
 
-    step = max(1, max(opaque.shape) // PARTS_SIDE)
-    parts, count = ndimage.label(opaque[::step, ::step], np.ones((3, 3)))
+    step = max(1, min(max(opaque.shape) // PARTS_SIDE, *opaque.shape))
+    height, width = (side // step for side in opaque.shape)
+    # A pixel of them all keeps a thin pole in one piece.
+    blocks = opaque[: height * step, : width * step].reshape(height, step, width, step)
+    parts, count = ndimage.label(blocks.any((1, 3)), np.ones((3, 3)))
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     return int((area > PART_SHARE * area.sum()).sum())
 

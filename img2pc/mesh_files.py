@@ -66,8 +66,11 @@ def encode_mesh(mesh: TriangleMesh, suffix: str, name: str = "mesh") -> bytes:
     mesh_of_trimesh = trimesh.Trimesh(vertices, mesh.faces, process=False, **look)
     named: Any = mesh_of_trimesh
     if suffix in (".glb", ".3mf"):
+        # XML takes no control characters; trimesh leaves nodes called camera out of a 3MF.
+        printed = "".join(filter(str.isprintable, name)) or "mesh"
+        node = printed if suffix == ".glb" else "mesh"
         named = trimesh.Scene()
-        named.add_geometry(mesh_of_trimesh, node_name=name, geom_name=name)
+        named.add_geometry(mesh_of_trimesh, node_name=node, geom_name=printed)
     exported: Any = named.export(file_type=suffix[1:], **_EXPORT_OPTIONS.get(suffix, {}))
     encoded: bytes = exported.encode() if isinstance(exported, str) else exported
     if suffix == ".stl":

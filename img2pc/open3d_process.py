@@ -7,13 +7,12 @@ Nothing else imports Open3D.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib.util
 import logging
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -103,9 +102,10 @@ def _call(task: str, request: dict[str, ndarray], timeout_seconds: float) -> dic
         # The child finds what this process finds, and nothing that lies in the current folder.
         paths = [os.path.abspath(path) for path in sys.path if path]  # noqa: PTH100
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, "-m", "img2pc.open3d_process", task, str(folder)]
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "img2pc.open3d_process", task, str(folder)],
+                [*command, str(timeout_seconds + 1)],
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -188,13 +188,8 @@ def _main(task: str, folder: str) -> None:
     _save(Path(folder) / "answer.npz", answer)
 
 
-def _end_after(parent: int) -> None:
-    """Whoever killed the parent killed its time limit too."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
-    _main(*sys.argv[1:])
+    # Whoever kills the parent kills its time limit too. Native code holds Python's lock, but not
+    # this one's thread.
+    faulthandler.dump_traceback_later(float(sys.argv[3]), exit=True)
+    _main(*sys.argv[1:3])

@@ -94,29 +94,34 @@ def _outcomes(
         actors = max(1, there)
         size = pictures_at_once(jobs, actors, settings, device)
         # An actor's current folder is another.
-        pending = {job.picture.absolute(): job for job in jobs}
-        items = [{"job": pickle.dumps(job.absolute())} for job in jobs]
-        outcomes = ray.data.from_items(
-            items, override_num_blocks=-(-len(items) // size)
-        ).map_batches(
-            _Worker,
-            fn_constructor_args=(settings, weights.absolute(), device),
-            batch_size=size,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
-            num_cpus=1,
-            num_gpus=1 if device == "cuda" else 0,
-            max_restarts=-1,
-            max_task_retries=1,  # without a number, a picture that kills would be tried for ever
-        )
-        for row in takewhile(lambda _: not stop.asked, outcomes.iter_rows()):
-            outcome: Outcome = pickle.loads(row["outcome"])
-            job = pending.pop(outcome.picture)
-            yield replace(
-                outcome, picture=job.picture, outputs=job.outputs if outcome.outputs else ()
+        by_picture = {job.picture.absolute(): job for job in jobs}
+        left = list(by_picture)
+        for at_once in (size, 1):  # what was lost with others is tried once more, alone
+            told = set()
+            items = [{"job": pickle.dumps(by_picture[each].absolute())} for each in left]
+            outcomes = ray.data.from_items(
+                items, override_num_blocks=-(-len(items) // at_once)
+            ).map_batches(
+                _Worker,
+                fn_constructor_args=(settings, weights.absolute(), device),
+                batch_size=at_once,
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
+                num_cpus=1,
+                num_gpus=1 if device == "cuda" else 0,
+                max_task_retries=1,  # without it a picture that kills would be tried for ever
             )
-        if not stop.asked:
-            killed = Img2pcError("its process was killed, perhaps for want of memory")
-            yield from (failure(job, killed) for job in pending.values())
+            for row in takewhile(lambda _: not stop.asked, outcomes.iter_rows()):
+                outcome: Outcome = pickle.loads(row["outcome"])
+                told.add(outcome.picture)
+                job = by_picture[outcome.picture]
+                yield replace(
+                    outcome, picture=job.picture, outputs=job.outputs if outcome.outputs else ()
+                )
+            left = [each for each in left if each not in told]
+            if stop.asked or not left:
+                return
+        lost = Img2pcError("Ray lost it: its process was killed, perhaps for want of memory")
+        yield from (failure(by_picture[each], lost) for each in left)
     finally:
         ray.shutdown()
 

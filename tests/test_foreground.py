@@ -474,6 +474,12 @@ def test_several_large_parts_are_said() -> None:
     two[60:140, 120:180] = 255
     two[60:70, 120:130] = (150, 60, 40)  # a detail
     assert find_foreground(opaque(two)).warnings == ()
+    lamp = np.zeros((1000, 1000, 4), dtype=np.uint8)
+    lamp[100:400, 300:700] = lamp[850:950, 350:650] = lamp[400:850, 500:502] = 255
+    assert find_foreground(lamp).warnings == ()
+    lamp[600:610] = 0
+    (said,) = find_foreground(lamp).warnings
+    assert said.startswith("2 parts")
 
 
 def test_a_missing_model_says_what_to_run_and_nothing_is_downloaded(

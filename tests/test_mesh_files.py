@@ -73,6 +73,18 @@ def test_ours_are_known_until_another_program_writes_them(
     assert not is_our_mesh(tmp_path / f"missing{suffix}")
 
 
+@pytest.mark.parametrize("suffix", [".3mf", ".glb"])
+@pytest.mark.parametrize("name", ["camera_01", "Stühle <1>", "bell\x07", "odd\udcff", "\n"])
+def test_any_name_is_written_as_far_as_it_is_text(
+    suffix: str, name: str, wedge: TriangleMesh, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mesh{suffix}"
+    path.write_bytes(encode_mesh(wedge, suffix, name))
+    assert len(read_mesh(path).faces) == 4
+    (called,) = trimesh.load_scene(path).geometry
+    assert called == ("".join(filter(str.isprintable, name)) or "mesh")
+
+
 def in_another_unit(path: Path, unit: str) -> Path:
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}

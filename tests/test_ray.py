@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -92,8 +93,9 @@ def test_a_process_that_is_killed_fails_its_pictures_and_no_other(
 ) -> None:
     jobs = [Job(photos / "a.png", tmp_path / "a.ply"), Job(photos / "c.png", tmp_path / "c.ply")]
     jobs.insert(1, Deadly(photos / "d.png", tmp_path / "d.ply"))
+    settings = replace(SETTINGS, batch_size=3)
     outcomes = {
-        outcome.picture.name: outcome for outcome in run_on_ray(jobs, SETTINGS, tiny_weights)
+        outcome.picture.name: outcome for outcome in run_on_ray(jobs, settings, tiny_weights)
     }
     assert {name: each.status for name, each in outcomes.items()} == {
         "a.png": "done",

@@ -240,8 +240,10 @@ def pack(
 def _chosen_split(meshes: Path | None, split: str | None) -> str:
     from img2pc.data.mesh_folder import has_splits, no_splits
 
-    # What is only meant to be left out must not be trained on.
-    if split is not None and meshes is not None and not has_splits(meshes):
+    # What was meant to be left out must not be trained on.
+    if split is not None and meshes is None:
+        raise typer.BadParameter("--split is of what --meshes names")
+    if split is not None and meshes is not None and exists(meshes) and not has_splits(meshes):
         raise no_splits(meshes)
     return split or "train"
 
@@ -361,7 +363,7 @@ def train(
     source = ShardedDataset(*data) if data else live
     # Fabric runs this command once more for each further device.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first and exists(run / "log.csv"):
+    if first and any(exists(run / name) for name in ("checkpoint.pt", "weights.safetensors")):
         print(f"img2pc: {run} goes on", file=sys.stderr)
     with ProgressBar("train", 1000, show="share") if first else nullcontext(_unseen) as advance:
 

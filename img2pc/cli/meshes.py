@@ -29,7 +29,7 @@ from img2pc.cli.options import (
     positive_length_mm,
 )
 from img2pc.errors import BadInputError, NotPrintableError
-from img2pc.files import check_writable, exists, temporary_folder, write_errors
+from img2pc.files import check_writable, exists, is_file, temporary_folder, write_errors
 
 if TYPE_CHECKING:
     from img2pc.cloud_files import PointArrays
@@ -132,7 +132,7 @@ def mesh(
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
-    if output is None and exists(target) and exists(cloud) and not is_our_mesh(target):
+    if output is None and is_file(target) and exists(cloud) and not is_our_mesh(target):
         raise BadInputError(f"{target} is not of img2pc; say -o {target} to replace it")
     if preview is not None:
         if preview.suffix.lower() not in PREVIEW_SUFFIXES:

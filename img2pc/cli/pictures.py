@@ -168,13 +168,13 @@ def reconstruct(
     if len(images) == 1:
         targets = replace(targets, clouds=output or image)
     listing = _many(images, targets, part, mask)
-    if output is None and not overwrite:
-        check_replaceable(listing.jobs)
     solid = _mesh_settings(mesh, **of_solids)
     from img2pc.batch import BatchSettings
 
     settings = BatchSettings(background, points, _batch_size(batch_size), colour, solid)
     todo = [job for job in listing.jobs if overwrite or not job.is_done]
+    if output is None and not overwrite:
+        check_replaceable(listing.jobs, todo)
     if not overwrite:
         check_masks(todo)
     stop = Stop()
@@ -238,9 +238,9 @@ def _one(
 
     job = _job(image, targets, mask)
     if not overwrite and targets.clouds in (None, job.cloud):
-        check_replaceable([job], named=targets.clouds)
+        check_replaceable([job], [job], named=targets.clouds)
     if not overwrite:
-        check_masks([job], named=targets.masks)
+        check_masks([job])
     if as_json and job.cloud is None and job.mesh is None:
         raise typer.BadParameter("--json and the cloud cannot both go to stdout")
     check_apart(image, job.given_mask, *job.outputs)

@@ -335,8 +335,8 @@ def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
 def _schedule(share: float, settings: TrainingSettings) -> float:
     """Factor on the learning rate: linear warm-up, constant, linear cool-down.
 
-    A run that is stopped before it cools down goes on, with more minutes, as if it had had them
-    from the start.
+    So a run that was stopped before it cooled down goes on with more minutes, after what warm-up
+    these still ask for.
 
     Source: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training
     durations".
