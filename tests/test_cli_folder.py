@@ -196,25 +196,6 @@ def test_a_mask_that_was_mended_is_not_drawn_over(
     assert mended.read_bytes() != drawn
 
 
-def test_a_mesh_that_was_edited_stops_nothing_that_is_yet_to_do(
-    img2pc: Run, photos: Path, tiny_weights: Path
-) -> None:
-    options = ("reconstruct", photos, "--mesh", "obj", "--weights", tiny_weights, "--points", 50)
-    mesh = photos / "a.obj"
-    img2pc(*options)  # of random weights no mesh may be printable
-    later = time.time() + 5
-    mesh.write_text("edited")
-    os.utime(mesh, (later, later))
-    assert img2pc(*options).code in (0, 6)
-    assert mesh.read_text() == "edited"
-    # But what is yet to do does not replace it.
-    os.utime(photos / "a.png", (later + 5, later + 5))
-    ran = img2pc(*options)
-    assert (ran.code, ran.out) == (3, "")
-    assert f"{mesh} is not of img2pc" in ran.err
-    assert mesh.read_text() == "edited"
-
-
 def test_what_we_drew_among_the_pictures_is_none(
     img2pc: Run, reconstruct: Run, photos: Path, clouds: Path, tiny_weights: Path
 ) -> None:

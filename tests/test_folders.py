@@ -18,6 +18,7 @@ from img2pc.folders import (
     Job,
     Listing,
     Targets,
+    check_replaceable,
     jobs_of_pictures,
     list_jobs,
 )
@@ -374,6 +375,19 @@ def test_a_folder_in_the_place_of_an_output_is_not_done(job: Job) -> None:
 def test_a_picture_that_is_gone_is_not_done(job: Job) -> None:
     job.picture.unlink()
     assert not job.is_done
+
+
+def test_a_mesh_that_was_edited_stops_only_its_own_picture(job: Job) -> None:
+    assert job.cloud is not None
+    job.cloud.write_bytes(b"ply\ncomment img2pc\n")
+    check_replaceable([job], [])
+    with pytest.raises(BadInputError, match=r"a\.stl is not of img2pc"):
+        check_replaceable([job], [job])
+    check_replaceable([job], [job], named=job.mesh)
+    job.cloud.write_bytes(b"ply\n")
+    for todo in ([], [job]):
+        with pytest.raises(BadInputError, match=r"a\.ply is not of img2pc"):
+            check_replaceable([job], todo, named=job.mesh)
 
 
 def test_a_job_is_the_same_from_another_folder(
