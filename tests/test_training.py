@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -229,10 +230,12 @@ def test_two_processes_train_together(tmp_path: Path) -> None:
 
 
 def test_convention_schedule() -> None:
-    settings = TrainingSettings(warm_up_share=0.1, cool_down_share=0.25)
-    shares = (0.0, 0.05, 0.1, 0.5, 0.75, 0.875, 1.0)
-    expected = (0.001 / 0.101, 0.051 / 0.101, 1.0, 1.0, 1.0, 0.5, 0.0)
-    assert [_schedule(share, settings) for share in shares] == pytest.approx(expected)
+    assert _schedule(0.0, 0.1) == pytest.approx(0.001 / 0.101)
+    assert _schedule(0.05, 0.1) == pytest.approx(0.051 / 0.101)
+    assert _schedule(0.1, 0.1) == pytest.approx(1.0)
+    assert _schedule(0.55, 0.1) == pytest.approx(0.01 + 0.99 * 0.5)
+    assert _schedule(1.0, 0.1) == pytest.approx(0.01)
+    assert _schedule(0.325, 0.1) == pytest.approx(0.01 + 0.495 * (1 + math.sqrt(0.5)))
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 64), (64, 8)])

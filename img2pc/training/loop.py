@@ -7,6 +7,7 @@ import csv
 import ctypes
 import io
 import logging
+import math
 import os
 import signal
 import sys
@@ -61,8 +62,6 @@ class TrainingSettings:
         minutes: training time, over all resumed sittings; losses then depend on the machine's
             speed. With `steps` the same seed gives the same losses, on a CPU.
         batch_size: pictures a step and device.
-        warm_up_share, cool_down_share: of the length, in which the learning rate rises to its peak,
-            and in which it comes down to nothing; between them it stays.
         average_decay: of the exponential moving average of the weights, which is what is saved.
         stage: "views" compares the views at the fixed cameras (stage 1); "joint" also what the
             fused points look like from novel viewpoints, through a pseudo-renderer (stage 2);
@@ -82,7 +81,6 @@ class TrainingSettings:
     muon_learning_rate: float = 0.02
     weight_decay: float = 0.01
     warm_up_share: float = 0.03
-    cool_down_share: float = 0.25
     gradient_norm: float = 1.0
     average_decay: float = 0.999
     coordinate_weight: float = 3.0
@@ -218,7 +216,7 @@ def train(
                 break
             for optimiser in optimisers:
                 for group in optimiser.param_groups:
-                    group["lr"] = group["peak"] * _schedule(share, settings)
+                    group["lr"] = group["peak"] * _schedule(share, settings.warm_up_share)
             batch = next(batches).to(fabric.device)
             lot = settings.seed * 1_000_003 + step * fabric.world_size + fabric.global_rank
             lots = torch.Generator().manual_seed(lot)
@@ -332,17 +330,11 @@ def _share_done(settings: TrainingSettings, step: int, seconds: float) -> float:
     return seconds / (60 * settings.minutes)
 
 
-def _schedule(share: float, settings: TrainingSettings) -> float:
-    """Factor on the learning rate: linear warm-up, constant, linear cool-down.
-
-    So a run that was stopped before it cooled down goes on with more minutes, after what warm-up
-    these still ask for.
-
-    Source: Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training
-    durations".
-    """
-    up, down = settings.warm_up_share, settings.cool_down_share
-    return min((share + 1e-3) / (up + 1e-3), (1 - share) / max(down, 1e-9), 1.0)
+def _schedule(share: float, warm_up: float) -> float:
+    """Factor on the learning rate: linear warm-up, then half a cosine down to a hundredth."""
+    if share < warm_up:
+        return (share + 1e-3) / (warm_up + 1e-3)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
 
 
 def _precision(settings: TrainingSettings) -> str:
