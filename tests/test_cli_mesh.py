@@ -192,8 +192,8 @@ def test_heights_have_units(
         (("--no-foot",), {"foot": False}),
         (("--best-effort",), {"best_effort": True}),
         (
-            ("--size", "1", "--base", "2", "--min-thickness", "3", "--tolerance", "4"),
-            {"size_mm": 1.0, "base_mm": 2.0, "min_thickness_mm": 3.0, "tolerance_mm": 4.0},
+            ("--size", "10", "--base", "2", "--min-thickness", "3", "--tolerance", "4"),
+            {"size_mm": 10.0, "base_mm": 2.0, "min_thickness_mm": 3.0, "tolerance_mm": 4.0},
         ),
         (
             ("--depth", "6", "--faces", "77", "--up", "z", "--height", "5"),
@@ -286,6 +286,8 @@ def test_check_as_json(img2pc: Run, box: Path) -> None:
         "size_mm": [20, 20, 20],
         "lowest_mm": 0,
         "contact_mm2": pytest.approx(400),
+        "stands": True,
+        "fits_bed": None,
         "wall_mm": None,
         "overhang_share": 0,
         "problems": [],

@@ -27,6 +27,7 @@ from img2pc.checkpoints import weights_digest
 from img2pc.cli.options import app
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
+from img2pc.folders import MESH_MARK
 from img2pc.mesh_files import read_mesh
 from img2pc.pointclouds import PointCloud, encode_ply
 from img2pc.reconstruction import Reconstructor
@@ -261,7 +262,7 @@ def test_a_cloud_and_its_solid_or_neither_an_older_one(
     assert vertex_count(tmp_path / "fine.ply") == 9
     assert int((tmp_path / "fine.stl").read_text().split()[0]) > 1000  # of all points
     for name in ("refuse.stl", "refuse.glb"):
-        (tmp_path / name).write_text("older")
+        (tmp_path / name).write_bytes(MESH_MARK)
     shutil.copy(tmp_path / "fine.ply", tmp_path / "refuse.ply")
     for ran in (reconstruct("refuse.ply", "--mesh", "stl"), reconstruct("refuse.glb")):
         assert ran.code == 5
@@ -270,7 +271,7 @@ def test_a_cloud_and_its_solid_or_neither_an_older_one(
             failed = json.loads(ran.out)
             assert (failed["status"], failed["error"]) == ("failed", "two bodies")
     assert not (tmp_path / "refuse.stl").exists()
-    assert (tmp_path / "refuse.glb").read_text() == "older"
+    assert (tmp_path / "refuse.glb").read_bytes() == MESH_MARK
 
 
 def test_a_mask_chooses_the_object(
