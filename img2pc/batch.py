@@ -110,7 +110,7 @@ def run_batch(
     threads = torch.get_num_threads() if on_cpu else min(8, usable_cores())
     size = pictures_at_once(jobs, threads, settings, reconstructor.device.type)
     batches = (jobs[start : start + size] for start in range(0, len(jobs), size))
-    with _single_threaded(), _mesh_processes(settings.mesh, stop) as write_mesh:
+    with _thread_count_restored(), _mesh_processes(settings.mesh, stop) as write_mesh:
         # Fusion is the CPU's, whatever generates.
         pool = ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1))
         try:
@@ -286,7 +286,7 @@ def _as_completed(
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
+def _thread_count_restored() -> Iterator[None]:
     """Afterwards PyTorch uses as many cores as before, whatever the threads of a pool set."""
     before = torch.get_num_threads()
     try:

@@ -171,7 +171,8 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
         BadInputError: nothing was found.
     """
     opaque = alpha > 127
-    share = np.count_nonzero(opaque) / opaque.size
+    covered = np.count_nonzero(opaque)
+    share = covered / opaque.size
     if share == 0:
         raise BadInputError(f"no object was found in the picture; {HOW_TO_SHOW_IT}")
     doubts = []
@@ -179,7 +180,7 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
         doubts.append(f"the object covers only {100 * share:.1f} % of the picture")
     # GrabCut takes a rim for background in any case.
     rim = 1 if method != "grabcut" else 1 + round(1.1 * GRABCUT_RIM * min(opaque.shape))
-    if method != "none" and np.count_nonzero(opaque[rim:-rim, rim:-rim]) < np.count_nonzero(opaque):
+    if method != "none" and np.count_nonzero(opaque[rim:-rim, rim:-rim]) < covered:
         doubts.append("the object touches the picture's border; parts outside are guessed")
     if method not in ("none", "mask") and (parts := _large_parts(opaque)) > 1:
         doubts.append(
@@ -190,14 +191,15 @@ def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ..
 
 
 def _large_parts(opaque: Bool[ndarray, "height width"]) -> int:
-    from scipy import ndimage
+    import cv2  # SciPy's takes a seventh of a second to import, in every command
 
     step = max(1, min(max(opaque.shape) // PARTS_SIDE, *opaque.shape))
     height, width = (side // step for side in opaque.shape)
-    # A pixel of them all keeps a thin pole in one piece.
-    blocks = opaque[: height * step, : width * step].reshape(height, step, width, step)
-    parts, count = ndimage.label(blocks.any((1, 3)), np.ones((3, 3)))
-    area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    # A pixel of them all keeps a thin pole in one piece. Rows first: several times as quick.
+    rows = np.asarray(opaque[: height * step].reshape(height, step, -1).any(1))
+    blocks = np.asarray(rows[:, : width * step].reshape(height, width, step).any(2), np.uint8)
+    _, _, parts, _ = cv2.connectedComponentsWithStats(blocks, connectivity=8)
+    area = parts[1:, cv2.CC_STAT_AREA]  # the first is the background
     return int((area > PART_SHARE * area.sum()).sum())
 
 
