@@ -199,24 +199,36 @@ def write_results(result: Reconstruction, job: Job, write_mesh: MeshWriter) -> O
     return Outcome(job.picture, "done", job.outputs, len(cloud), foreground.method, warnings)
 
 
-def write_failures(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """One line of JSON for each failed picture; no file where none failed.
+def write_failures(path: Path, outcomes: Sequence[Outcome], interrupted: bool = False) -> None:
+    """One line of JSON for each failed picture; no file where none failed. Interrupted, there are
+    pictures without an outcome, and their lines of an earlier run stay.
 
     Raises:
         BadInputError: the file cannot be written or removed, or another program's is in its place.
     """
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    failed = [outcome.as_json() for outcome in outcomes if outcome.status == "failed"]
     if not _holds_failures(path):
         if failed:
             raise BadInputError(f"{path} is not of img2pc, and stays as it is")
         return
     with write_errors(path):
+        if interrupted and path.exists():
+            tried = {str(outcome.picture) for outcome in outcomes}
+            before = path.read_text("utf-8").splitlines()
+            failed = [*(each for each in before if _picture_of(each) not in tried), *failed]
         if not failed:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
     with written_atomically(path) as temporary:
-        temporary.write_text("".join(outcome.as_json() + "\n" for outcome in failed), "utf-8")
+        temporary.write_text("".join(f"{each}\n" for each in failed), "utf-8")
+
+
+def _picture_of(failure: str) -> object:
+    try:
+        return json.loads(failure)["picture"]
+    except (KeyError, TypeError, ValueError):  # cut off
+        return None
 
 
 def _holds_failures(path: Path) -> bool:

@@ -59,7 +59,9 @@ def clean(
     count = len(cloud.points)
     _check_count(cloud.points)
     cloud = _thinned(cloud, min(finest_cell or _FINEST_CELL, _FINEST_CELL))
+    _check_count(cloud.points, count)
     cloud = cloud.at(~_outliers(cloud.points))
+    _check_count(cloud.points, count)
     _check_spread(cloud.points)
     log.info("%d of %d points kept", len(cloud.points), count)
     points, normals = cloud.points, cloud.normals
@@ -307,9 +309,13 @@ def neighbour_distance(
     return distance[:, 1:].mean(1), index[:, 1:]
 
 
-def _check_count(points: Float[ndarray, "point 3"]) -> None:
-    if len(points) < MINIMUM_POINTS:
-        raise BadInputError(f"a mesh needs {MINIMUM_POINTS} points or more, here are {len(points)}")
+def _check_count(points: Float[ndarray, "point 3"], before: int | None = None) -> None:
+    if len(points) >= MINIMUM_POINTS:
+        return
+    told = f"here are {len(points)}"
+    if before is not None and before >= MINIMUM_POINTS:
+        told = f"of {before} are {len(points)} left without doubles and outliers"
+    raise BadInputError(f"a mesh needs {MINIMUM_POINTS} points or more, {told}")
 
 
 def _check_spread(points: Float[ndarray, "point 3"]) -> None:

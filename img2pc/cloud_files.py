@@ -90,10 +90,9 @@ def read_cloud(path: Path) -> PointArrays:
     if _are_most(directed):
         return cloud.at(directed)
     log.warning(
-        "%d of %d normals of %s are no directions; all are estimated anew",
+        "%d of %d normals are no directions; all are estimated anew",
         np.count_nonzero(~directed),
         len(directed),
-        path,
     )
     return PointArrays(cloud.points, None, cloud.colours)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from img2pc.choices import CLOUD_SUFFIXES, MESH_SUFFIXES
 from img2pc.errors import BadInputError
 from img2pc.files import by_name, exists, is_file
 
@@ -164,16 +165,18 @@ def jobs_of_pictures(
     masks: GivenMasks | None = None,
 ) -> Listing:
     """The work of pictures named one by one, as if each lay in a folder of its own; those that
-    img2pc drew are left out.
+    img2pc drew are left out, and clouds and meshes, which a shell's `*` names beside them.
 
     Raises:
         BadInputError: two of the same name would become one file or have one mask, none is left, or
             previews or masks would lie among the pictures.
     """
-    distinct = dict.fromkeys(pictures)
-    pictures = sorted((each for each in distinct if not _is_our_picture(each)), key=by_name)
+    results = (*CLOUD_SUFFIXES, *MESH_SUFFIXES)
+    named = [each for each in dict.fromkeys(pictures) if each.suffix.lower() not in results]
+    pictures = sorted((each for each in named if not _is_our_picture(each)), key=by_name)
     if not pictures:
-        raise BadInputError("these are previews and masks that img2pc drew")
+        what = "previews and masks that img2pc drew" if named else "clouds and meshes, not pictures"
+        raise BadInputError(f"these are {what}")
     for folder in {picture.parent for picture in pictures}:
         _keep_apart(targets, masks, folder)
     mirrored = any(targets.folders)

@@ -161,6 +161,9 @@ def read_pieces(path: Path) -> tuple[Any, list[Any]]:
             for piece in pieces:
                 if piece.faces.min() < 0 or piece.faces.max() >= len(piece.vertices):
                     raise ValueError("faces have corners that are not there")
+            if pieces and not any(np.ptp(piece.vertices, axis=0).any() for piece in pieces):
+                # What trimesh puts for what it cannot read.
+                raise ValueError("all corners are in one place; if it is compressed, undo that")
             return scene, pieces
     except Exception as error:  # trimesh raises whatever its parsers raise
         hint = ""

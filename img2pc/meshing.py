@@ -367,7 +367,10 @@ def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
     solid, points = _resized(solid.transform(turned), points, settings)
     if settings.min_thickness_mm:
         # A foot is cut from what stands on z = 0: not from what was added below.
-        thick = _thickened(solid, settings.min_thickness_mm)
+        thickness = settings.min_thickness_mm
+        if settings.base_mm:  # for which all of it is made smaller
+            thickness /= _scale(_on_plinth(solid, settings.base_mm)[0], settings)
+        thick = _thickened(solid, thickness)
         solid, points = _resized(thick, points, settings)
     if settings.foot:
         solid, lost = _largest_body(solid.trim_by_plane((0, 0, 1), _foot_height(solid)))
@@ -388,6 +391,8 @@ def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
             notes = ("the plate closes a hollow off, which is filled",)
     solid, lost = _largest_body(_simplified(solid, settings))
     dropped += (1 - dropped) * lost
+    if settings.faces is not None and solid.num_tri() > settings.faces:
+        notes = (*notes, f"it cannot be simplified to {settings.faces} faces")
     solid, points = _resized(solid, points, settings)
     vertices, faces = _without_slivers(*_arrays(solid))
     colours = None

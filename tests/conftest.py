@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import beartype
@@ -80,6 +83,14 @@ def img2pc_process(*arguments: object) -> Ran:
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    """Or until the process has ended; not for ever."""
+    end = time.monotonic() + 120
+    while process.poll() is None and not ready():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def assert_one_line(err: str) -> None:
     assert err.startswith("img2pc: ")
     assert err.count("\n") == 1
@@ -89,6 +100,17 @@ def assert_one_line(err: str) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def single_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shards_are_drawn_here() -> Iterator[None]:
+    """By threads: each process would import PyTorch anew."""
+
+    def pool(workers: int, *of_processes: object) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(workers)
+
+    with patch.object(dataset, "ProcessPoolExecutor", pool):
+        yield
 
 
 @pytest.fixture(autouse=True)

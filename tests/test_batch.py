@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -566,6 +567,20 @@ def test_failures_are_lines_and_none_are_no_file(tmp_path: Path) -> None:
     write_failures(path, [good])
     assert not path.exists()
     write_failures(path, [good])
+
+
+def test_failures_of_pictures_not_tried_again_stay_when_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    first, other = (Outcome(Path(name), "failed", error="no") for name in ("a.png", "b.png"))
+    write_failures(path, [first, other])
+    write_failures(path, [replace(first, error="still no")], interrupted=True)
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(each["picture"], each["error"]) for each in told] == [
+        ("b.png", "no"),
+        ("a.png", "still no"),
+    ]
+    write_failures(path, [Outcome(Path("b.png"), "done")], interrupted=True)
+    assert path.read_text().count("\n") == 1
 
 
 def test_failures_that_cannot_be_written_are_an_error_of_ours(tmp_path: Path) -> None:

@@ -304,7 +304,7 @@ def test_too_few_points(count: int) -> None:
 
 
 def test_too_few_points_but_for_duplicates() -> None:
-    with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 30"):
+    with pytest.raises(BadInputError, match="of 300 are 30 left without doubles and outliers"):
         cleaned(PointArrays(np.tile(sphere(30), (10, 1))))
 
 

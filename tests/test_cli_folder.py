@@ -55,9 +55,8 @@ def reconstruct(img2pc: Run, photos: Path, clouds: Path, tiny_weights: Path) -> 
     """Runs `reconstruct photos -o clouds` with more options."""
 
     def run(*options: object) -> Ran:
-        return img2pc(
-            "reconstruct", photos, "-o", clouds, "--points", 50, "--weights", tiny_weights, *options
-        )
+        few = ("--points", 50, "--no-colour", "--weights", tiny_weights)
+        return img2pc("reconstruct", photos, "-o", clouds, *few, *options)
 
     return run
 
@@ -583,7 +582,8 @@ def test_an_unreadable_folder_is_a_line_and_the_others_are_done(
 def test_the_output_may_lie_inside_the_input(
     img2pc: Run, photos: Path, tiny_weights: Path, where: str
 ) -> None:
-    arguments = ("reconstruct", photos, "-o", photos / where, "--weights", tiny_weights)
+    few = ("--points", 50, "--no-colour", "--weights", tiny_weights)
+    arguments = ("reconstruct", photos, "-o", photos / where, *few)
     assert img2pc(*arguments, "--preview", photos / "seen").code == 0
     first = files_in(photos)
     assert set(first) > {str(Path(where, name)) for name in THREE}
@@ -825,7 +825,8 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
         os.link(chair_picture, photos / f"{number:03}.png")
     failures = clouds / "failures.jsonl"
     clouds.mkdir()
-    failures.write_text("of an earlier run")
+    untried = {"picture": str(photos / "z.png"), "status": "failed", "error": "of an earlier run"}
+    failures.write_text(json.dumps(untried) + "\n")
     process = subprocess.Popen(
         command(photos, clouds, tiny_weights, "--json", "--batch-size", "2"),
         stdout=subprocess.PIPE,
@@ -839,7 +840,7 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert failures.read_text() == "of an earlier run"
+    assert failures.read_text() == json.dumps(untried) + "\n"
     failures.unlink()
     left = files_in(clouds)
     assert 1 <= len(left) < 250

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from img2pc.pointclouds import PointCloud, write_ply
 from img2pc.reconstruction import Reconstructor
 
 from . import test_meshing
-from .conftest import COMMAND, ENVIRONMENT, Ran, assert_one_line, img2pc_process
+from .conftest import COMMAND, ENVIRONMENT, Ran, assert_one_line, img2pc_process, wait_until
 from .test_meshing import ball, judge, seen
 
 SUFFIXES = [".stl", ".obj", ".ply", ".glb", ".3mf"]
@@ -339,8 +338,7 @@ def test_a_killed_command_leaves_nothing_behind(tmp_path: Path) -> None:
         cwd=tmp_path,
         env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
     )
-    while process.poll() is None and not list(tmp_path.iterdir()):
-        time.sleep(0.05)
+    wait_until(lambda: any(tmp_path.iterdir()), process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     assert list(tmp_path.iterdir()) == []

@@ -424,7 +424,7 @@ def test_normals_are_dropped_if_many_are_no_directions(
     assert cloud.normals is None
     assert cloud.colours is not None
     assert cloud.colours.tolist() == COLOURS
-    assert "1 of 3 normals of" in caplog.text
+    assert "1 of 3 normals are" in caplog.text
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,7 @@ from img2pc.data.mesh_folder import MATERIALS, MeshFile, _read_mesh, list_meshes
 from img2pc.data.ray_caster import RayCaster, cast_depth, cast_views
 from img2pc.data.shapes import Shape
 from img2pc.data.solids import Solid
-from img2pc.errors import BadInputError
+from img2pc.errors import BadInputError, Img2pcError
 from img2pc.fusion import fuse
 from img2pc.views import Views
 from img2pc.workers import Stop
@@ -435,7 +436,7 @@ def test_meshes_that_are_not_there_are_bad_input(
 
 
 def test_other_meshes_take_the_place_of_those_that_cannot_be_read(
-    meshes: Path, tmp_path: Path
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never procedural objects; each is told of once."""
     for name in ("table/b.glb", "lamp/c.ply"):
@@ -449,8 +450,24 @@ def test_other_meshes_take_the_place_of_those_that_cannot_be_read(
     assert len(told) == 2
     assert any("b.glb" in reason for reason in told)
     (meshes / "table" / "a.stl").write_bytes(b"broken")
+    monkeypatch.setattr(mesh_folder, "_kept", {})
     with pytest.raises(BadInputError, match=r"the last: .*(b\.glb|c\.ply|a\.stl)"):
         render_object(replace(settings, seed=1), 0)
+
+
+def test_what_becomes_of_a_data_set_whose_process_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object) -> list[str]:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(dataset, "_write_shard", killed)
+    with pytest.raises(Img2pcError, match=r"was killed.*; the same command goes on"):
+        list(write_shards(tmp_path, SHARD_SETTINGS, 1, workers=1))
+    # Whoever stops it kills the processes too.
+    stop = Stop()
+    stop.asked = True
+    assert list(write_shards(tmp_path, SHARD_SETTINGS, 1, 1, stop)) == [0]
 
 
 def write_manifest(folder: Path, *rows: str) -> None:
@@ -467,6 +484,13 @@ def test_meshes_without_a_manifest_are_named_after_their_folder(meshes: Path) ->
         MeshFile(meshes / "table" / "a.stl", "table"),
         MeshFile(meshes / "table" / "b.glb", "table"),
     ]
+
+
+def test_meshes_of_the_folder_at_hand_are_named_after_it(
+    meshes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(meshes / "table")
+    assert {mesh.category for mesh in list_meshes(Path())} == {"table"}
 
 
 def test_a_manifest_names_categories_and_splits(meshes: Path) -> None:

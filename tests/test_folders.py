@@ -440,3 +440,14 @@ def test_pictures_named_one_by_one_are_neither_drawn_over_nor_drawn(tmp_path: Pa
     assert [job.picture for job in jobs] == [picture]
     with pytest.raises(BadInputError, match="that img2pc drew"):
         jobs_of_pictures([tmp_path / "a_mask.png"], Targets(None))
+
+
+def test_clouds_and_meshes_that_a_shell_names_beside_pictures_are_left_out() -> None:
+    named = [Path(name) for name in ("a.jpg", "a.ply", "a.STL", "b.png")]
+    jobs = jobs_of_pictures(named, Targets(None, ".stl")).jobs
+    assert [(job.picture, job.cloud) for job in jobs] == [
+        (Path("a.jpg"), Path("a.ply")),
+        (Path("b.png"), Path("b.ply")),
+    ]
+    with pytest.raises(BadInputError, match="clouds and meshes, not pictures"):
+        jobs_of_pictures(named[1:3], Targets(None))

@@ -324,3 +324,11 @@ def test_a_ply_of_triangles_and_quads_says_what_helps(tmp_path: Path) -> None:
     (tmp_path / "pyramid.ply").write_bytes(header.encode() + corners.tobytes() + body)
     with pytest.raises(BadInputError, match="Triangulate it"):
         read_mesh(tmp_path / "pyramid.ply")
+
+
+def test_corners_that_are_all_in_one_place_are_no_mesh(tmp_path: Path) -> None:
+    """As trimesh reads what Draco compressed."""
+    path = tmp_path / "model.glb"
+    trimesh.Trimesh(np.ones((4, 3)), [[0, 1, 2], [0, 2, 3]], process=False).export(path)
+    with pytest.raises(BadInputError, match="all corners are in one place; if it is compressed"):
+        read_mesh(path)

@@ -60,11 +60,19 @@ def poisson_in_process(points: ndarray, normals: ndarray, depth: int, scale: flo
     return answer["vertices"], answer["faces"]
 
 
+def decimate_in_process(vertices: ndarray, faces: ndarray, count: int) -> Surface:
+    answer = open3d_process._decimate(
+        {"vertices": vertices, "faces": faces, "count": np.array(count)}
+    )
+    return answer["vertices"], answer["faces"]
+
+
 @pytest.fixture(scope="module", autouse=True)
 def sparing() -> Iterator[None]:
     """No child process, and walls measured at fewer places."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(meshing, "poisson_surface", poisson_in_process)
+        patch.setattr(meshing, "decimate", decimate_in_process)
         patch.setattr(printability, "_WALL_SAMPLES", 4000)
         yield
 
@@ -181,17 +189,6 @@ def test_flipped_normals_make_no_difference(clouds: dict[str, PointCloud]) -> No
 def made(tower: PointArrays) -> Solid:
     """By default."""
     return solid_from_cloud(tower)
-
-
-def test_the_child_process_gives_the_same_solid(
-    made: Solid, tower: PointArrays, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(meshing, "poisson_surface", open3d_process.poisson_surface)
-    there = solid_from_cloud(tower)
-    assert there.method == made.method
-    assert made.method.startswith("Poisson")
-    assert np.array_equal(made.mesh.vertices, there.mesh.vertices)
-    assert np.array_equal(made.mesh.faces, there.mesh.faces)
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1e-4, 1e4, 1e9])
@@ -400,6 +397,14 @@ def test_no_foot_is_cut_from_what_was_added_below() -> None:
     plate = assemble("plate", [Part(solids.box(1.0, 0.025, 0.8), "body", "wood")])
     thick = solid_from_cloud(seen(plate).arrays(), MeshSettings(size_mm=40, min_thickness_mm=3))
     assert thick.report.size_mm[2] >= 3
+
+
+def test_walls_are_thickened_for_the_size_that_a_plate_leaves() -> None:
+    wall = assemble("wall", [Part(solids.box(1.0, 0.8, 0.025), "body", "wood")])
+    settings = MeshSettings(size_mm=30, base_mm=2, min_thickness_mm=2)
+    made = solid_from_cloud(seen(wall).arrays(), settings)
+    above = made.mesh.vertices[made.mesh.vertices[:, 2] > 6]
+    assert np.ptp(above[:, 1]) >= 2
 
 
 @pytest.mark.parametrize("least", [1.5, 3.0])
@@ -665,6 +670,7 @@ def test_the_best_effort_may_have_more_faces_than_asked_for(
     solid = solid_from_cloud(tower, MeshSettings(faces=4, best_effort=True))
     assert solid.report.printable
     assert solid.report.triangles > 4
+    assert "it cannot be simplified to 4 faces" in solid.warnings
 
 
 def test_a_depth_that_was_asked_for_and_failed_is_said_with_the_reason(
@@ -673,7 +679,7 @@ def test_a_depth_that_was_asked_for_and_failed_is_said_with_the_reason(
     def refusing_narrow(*arguments: float) -> Surface:
         if arguments[-1] == meshing._SCALE:
             raise NativeCodeError("too narrow")
-        return open3d_process.poisson_surface(*arguments)  # type: ignore[arg-type]
+        return poisson_in_process(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(meshing, "poisson_surface", refusing_narrow)
     said = "made by Poisson at depth 6 in a wide cube instead of Poisson at depth 6: too narrow"
@@ -692,7 +698,7 @@ def test_where_the_clouds_own_normals_fail_they_are_estimated_anew(
         tried.append(arguments[1])
         if len(tried) == 1:
             raise NativeCodeError("swollen")
-        return open3d_process.poisson_surface(*arguments)
+        return poisson_in_process(*arguments)
 
     monkeypatch.setattr(meshing, "poisson_surface", refusing_the_first)
     solid = solid_from_cloud(tower if has_normals else replace(tower, normals=None))

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -110,6 +112,17 @@ def test_weights_remember_what_those_they_started_from_had_seen(
     assert_same_weights(weights, start)
 
 
+def test_a_run_goes_on_without_the_weights_that_it_started_from(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    start, data = tmp_path / "start.safetensors", ShardedDataset(shards)
+    shutil.copy(uninterrupted / "weights.safetensors", start)
+    train(tmp_path / "on", data, CONFIG, replace(SETTINGS, steps=1), start)
+    start.unlink()
+    weights = train(tmp_path / "on", data, CONFIG, replace(SETTINGS, steps=2), start)
+    assert load_weights(weights)[1].samples == 160 + 8
+
+
 def test_the_same_seed_gives_the_same_losses(
     uninterrupted: Path, shards: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +179,22 @@ def test_a_run_of_another_size_is_refused(
         train(uninterrupted, data, other, SETTINGS)
     with pytest.raises(WeightsError, match="another size"):
         train(tmp_path / "run", data, other, SETTINGS, uninterrupted / "weights.safetensors")
+
+
+def test_a_run_of_minutes_ends_by_the_clock_and_saves_on_the_way(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=map(float, count()).__next__)  # a second between two looks
+    monkeypatch.setattr(loop, "time", clock)
+    run, saved = tmp_path / "run", []
+    settings = replace(SETTINGS, steps=None, minutes=1.5, checkpoint_minutes=0.1)
+    train(
+        *(run, ShardedDataset(shards), CONFIG, settings),
+        report=lambda progress: saved.append((run / "checkpoint.pt").exists()),
+    )
+    assert saved
+    assert all(saved)
+    assert 90 <= torch.load(run / "checkpoint.pt", weights_only=True)["seconds"] < 95
 
 
 def test_no_minutes_are_bad_input(shards: Path, tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from img2pc.evaluation import Summary
     from img2pc.printability import PrintReport
+
+LINE_SECONDS = 60.0  # between lines where there is no terminal to move a bar on
 
 
 def set_up_logging(verbose: bool, quiet: bool = False) -> None:
@@ -26,7 +29,7 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]  # generic from 
 
 
 class ProgressBar:
-    """A rich progress bar on stderr; nothing but the final line where stderr is no terminal."""
+    """A rich progress bar on stderr; a line a minute and a final one where that is no terminal."""
 
     def __init__(
         self,
@@ -67,6 +70,8 @@ class ProgressBar:
             redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._progress.add_task(title, total=total, note="")
+        self._lines = not quiet and not self._progress.console.is_terminal
+        self._line_at = time.monotonic()
 
     def __enter__(self) -> Callable[..., None]:
         self._progress.start()
@@ -80,6 +85,14 @@ class ProgressBar:
             self._progress.update(self._task, completed=amount, note=note)
         else:
             self._progress.update(self._task, advance=amount, note=note)
+        now = time.monotonic()
+        if self._lines and now - self._line_at >= LINE_SECONDS:
+            self._line_at = now
+            task = self._progress.tasks[0]
+            done = f"{task.completed:.0f} of {task.total:.0f}"
+            if self._absolute:
+                done = f"{task.percentage:.0f} %"
+            print(f"{task.description}: {done}  {note}".rstrip(), file=sys.stderr)
 
 
 def print_tables(summaries: list[Summary]) -> None:
@@ -123,7 +136,10 @@ def _print_sections(headings: Sequence[str], rows: Sequence[tuple[str, ...]]) ->
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     groups = len({row[0] for row in rows})
     for column, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if column < 2 else "right", no_wrap=column > 0)
+        if column < 2:  # names may be long, or paths
+            table.add_column(heading, overflow="fold")
+        else:
+            table.add_column(heading, justify="right", no_wrap=True)
     before = None
     for row in rows:
         if before not in (None, row[0]) and groups < len(rows):
@@ -131,7 +147,8 @@ def _print_sections(headings: Sequence[str], rows: Sequence[tuple[str, ...]]) ->
         table.add_row("" if row[0] == before else row[0], *row[1:])
         before = row[0]
     # A file or pipe has no width that figures would have to be cut to.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, markup=False, emoji=False).print(table)
 
 
 def print_report(report: PrintReport) -> None:

@@ -493,10 +493,9 @@ def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, qu
             file=sys.stderr,
         )
     told = ""
-    # Of an earlier run, before those that failed then are tried again, it still says why.
-    if failures is not None and (failed or not interrupted):
+    if failures is not None:
         try:
-            write_failures(failures, every)
+            write_failures(failures, every, interrupted)
             told = f", see {failures}"
         except BadInputError as error:  # the disk may be full
             told = f"; {error}"

@@ -62,7 +62,7 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
             raise BadInputError(f"{manifest} has no split {split}, but {splits}")
     else:
         meshes = [
-            MeshFile(path, path.parent.name)
+            MeshFile(path, Path(os.path.abspath(path)).parent.name)  # noqa: PTH100 (links keep their name)
             for path in sorted(folder.rglob("*"), key=by_name)
             # What starts with a dot is another program's: .Trash-1000, macOS's ._a.glb.
             if path.suffix.lower() in _READ_SUFFIXES

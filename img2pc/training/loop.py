@@ -133,7 +133,8 @@ def train(
     Raises:
         BadInputError: no length given, data of other sizes than the generator's or of seeds kept to
             measure on, a checkpoint of another generator, or GPUs that are not there.
-        WeightsError: the initial weights are missing, damaged or of another generator.
+        WeightsError: the initial weights, which only the first call reads, are missing, damaged or
+            of another generator.
     """
     if (settings.steps is None) == (settings.minutes is None):
         raise BadInputError("give the length of training as either steps or minutes")
@@ -166,7 +167,8 @@ def train(
         run_folder.mkdir(parents=True, exist_ok=True)
     weights_path = run_folder / "weights.safetensors"
 
-    generator, before = _initial(config, initial_weights)
+    goes_on = any((run_folder / name).exists() for name in ("checkpoint.pt", weights_path.name))
+    generator, before = _initial(config, None if goes_on else initial_weights)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).to(fabric.device)
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
