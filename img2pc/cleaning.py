@@ -313,7 +313,7 @@ def _check_count(points: Float[ndarray, "point 3"], before: int | None = None) -
     if len(points) >= MINIMUM_POINTS:
         return
     told = f"here are {len(points)}"
-    if before is not None and before >= MINIMUM_POINTS:
+    if before is not None:
         told = f"of {before} are {len(points)} left without doubles and outliers"
     raise BadInputError(f"a mesh needs {MINIMUM_POINTS} points or more, {told}")
 
