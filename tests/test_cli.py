@@ -18,7 +18,7 @@ import torch
 import trimesh
 from PIL import Image
 
-from img2pc.checkpoints import load_weights, weights_digest
+from img2pc.checkpoints import default_weights, load_weights, weights_digest
 from img2pc.cli import console, main
 from img2pc.cli.console import ProgressBar, print_tables
 from img2pc.cloud_files import read_cloud
@@ -78,17 +78,6 @@ def test_the_cloud_lies_beside_the_picture(
     assert ran.out == f"{cloud}\t{count} points\n"
     assert ran.err == ""
     assert count > 1000
-
-
-def test_the_same_picture_gives_the_same_file(
-    img2pc, chair_picture: Path, tiny_weights: Path, tmp_path: Path
-) -> None:
-    for name in ("one", "two"):
-        img2pc(
-            *("reconstruct", chair_picture, "-o", tmp_path / f"{name}.ply"),
-            *("--points", 500, "--weights", tiny_weights),
-        )
-    assert (tmp_path / "one.ply").read_bytes() == (tmp_path / "two.ply").read_bytes()
 
 
 def test_colours_can_be_left_out(
@@ -495,14 +484,22 @@ def test_baselines_that_are_no_data_set(
 
 
 def test_evaluate_meshes(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:
-    (tmp_path / "meshes" / "seat").mkdir(parents=True)
-    mesh = trimesh.Trimesh(chair.vertices, chair.faces)
-    mesh.export(tmp_path / "meshes" / "seat" / "one.glb")
-    ran = img2pc("evaluate", tmp_path / "meshes", "--weights", tiny_weights, "--json")
+    meshes, pairs = tmp_path / "meshes", tmp_path / "pairs"
+    (meshes / "seat").mkdir(parents=True)
+    trimesh.Trimesh(chair.vertices, chair.faces).export(meshes / "seat" / "one.glb")
+    weights = ("--weights", tiny_weights, "--json")
+    ran = img2pc("evaluate", meshes, "--save-pairs", pairs, *weights)
     assert ran.code == 0
     (case,) = json.loads(ran.out)["cases"]
     assert (case["name"], case["category"]) == ("seat/one.glb", "seat")
     assert 0 < case["mask_iou"] < 1
+    (again,) = json.loads(img2pc("evaluate", pairs, *weights).out)["cases"]
+    assert (again["name"], again["category"]) == ("seat-seat_one.glb", "seat")
+    # The picture is cropped once more.
+    assert again["cloud"]["chamfer"] == pytest.approx(case["cloud"]["chamfer"], rel=0.1)
+    ran = img2pc("evaluate", meshes, "--split", "test", *weights)
+    assert (ran.code, ran.out) == (3, "")
+    assert "has no splits" in ran.err
 
 
 def test_evaluate_a_broken_mesh(img2pc, chair: Shape, tmp_path: Path, tiny_weights: Path) -> None:
@@ -618,6 +615,20 @@ def test_each_option_of_train_is_its_setting(
     )
     assert (chosen[0], *chosen[2:5]) == (tmp_path / "run", SIZES["tiny"], settings, start)
     assert isinstance(chosen[1], ShardedDataset)
+
+
+def test_training_may_start_from_the_bundled_weights(
+    img2pc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[object] = []
+
+    def run(*arguments: object) -> None:
+        chosen.append(arguments[4])
+        raise Reached
+
+    monkeypatch.setattr(loop, "train", run)
+    img2pc("train", tmp_path / "run", "--steps", 1, "--initial-weights", "bundled")
+    assert chosen == [default_weights()]
 
 
 def test_training_takes_the_device_that_the_others_take(

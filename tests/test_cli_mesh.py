@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import trimesh
 from numpy import ndarray
+from PIL import Image
 
 from img2pc import meshing
 from img2pc.cloud_files import PointArrays
@@ -96,8 +97,21 @@ def test_mesh_and_check_in_processes_of_their_own(img2pc: Run, cloud: Path) -> N
     assert target.read_bytes() == first
 
 
+@pytest.fixture(scope="module")
+def chair_solid(chair_cloud: PointCloud) -> meshing.Solid:
+    return meshing.solid_from_cloud(chair_cloud.arrays())
+
+
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".STL"])
-def test_every_format_passes_the_check(img2pc: Run, suffix: str, cloud: Path) -> None:
+def test_every_format_passes_the_check(
+    img2pc: Run,
+    suffix: str,
+    cloud: Path,
+    chair_solid: meshing.Solid,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of one solid."""
+    monkeypatch.setattr(meshing, "solid_from_cloud", lambda *arguments: chair_solid)
     target = cloud.with_name(f"solid{suffix}")
     made = img2pc("mesh", cloud, "-o", target)
     assert (made.code, made.err) == (0, "")
@@ -109,6 +123,27 @@ def test_every_format_passes_the_check(img2pc: Run, suffix: str, cloud: Path) ->
     # The headrest makes the chair higher than wide.
     assert report["size_mm"][2] == pytest.approx(100, rel=1e-5)
     assert report["lowest_mm"] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("flag", ["", "-q"])
+def test_warnings_are_said_unless_quiet_and_a_preview_is_named(
+    img2pc: Run,
+    flag: str,
+    cloud: Path,
+    chair_solid: meshing.Solid,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = logging.getLogger()  # as in a process of its own
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    loose = replace(chair_solid, notes=("a leg is loose",))
+    monkeypatch.setattr(meshing, "solid_from_cloud", lambda *arguments: loose)
+    target, preview = cloud.with_suffix(".stl"), cloud.with_name("solid.png")
+    ran = img2pc("mesh", cloud, "--preview", preview, *flag.split())
+    assert (ran.code, ran.err) == (0, "" if flag else "a leg is loose\n")
+    assert [line.split("\t")[0] for line in ran.out.splitlines()] == [str(target), str(preview)]
+    with Image.open(preview) as drawn:
+        assert drawn.width == 4 * drawn.height
 
 
 def test_beside_a_cloud_of_others_nothing_is_replaced_unasked(img2pc: Run, tmp_path: Path) -> None:
@@ -264,6 +299,29 @@ def test_from_a_picture_straight_to_a_solid(
     write_ply(tmp_path / "cloud.ply", chair_cloud)
     assert img2pc("mesh", tmp_path / "cloud.ply").code == 0
     assert (tmp_path / "cloud.stl").read_bytes() == solid.read_bytes()
+
+
+def test_the_solid_of_one_picture_is_as_it_was_asked_for(
+    img2pc: Run,
+    chair_picture: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[object] = []
+
+    def made(cloud: object, path: Path, settings: object) -> None:
+        chosen.append((path, settings))
+
+    monkeypatch.setattr("img2pc.cli.pictures.make_mesh", made)
+    solid = tmp_path / "chair.glb"
+    ran = img2pc(
+        *("reconstruct", chair_picture, "-o", solid, "--weights", tiny_weights),
+        *("--height", "6cm", "--base", "2", "--min-thickness", "0.8", "--faces", "5000"),
+    )
+    assert ran.code == 0, ran.err
+    wanted = meshing.MeshSettings(height_mm=60, base_mm=2, min_thickness_mm=0.8, faces=5000)
+    assert chosen == [(solid, wanted)]
 
 
 # --- check ----------------------------------------------------------------------------------------

@@ -333,7 +333,7 @@ def train(
     from img2pc.checkpoints import default_weights
     from img2pc.data.dataset import DataSettings, ShardedDataset
     from img2pc.generator import SIZES
-    from img2pc.training.loop import TrainingSettings
+    from img2pc.training.loop import TrainingSettings, goes_on
     from img2pc.training.loop import train as run_training
 
     if (steps is None) == (minutes is None):
@@ -363,7 +363,7 @@ def train(
     source = ShardedDataset(*data) if data else live
     # Fabric runs this command once more for each further device.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first and any(exists(run / name) for name in ("checkpoint.pt", "weights.safetensors")):
+    if first and goes_on(run):
         print(f"img2pc: {run} goes on", file=sys.stderr)
     with ProgressBar("train", 1000, show="share") if first else nullcontext(_unseen) as advance:
 

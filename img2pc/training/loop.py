@@ -38,7 +38,7 @@ from img2pc.data.dataset import (
     check_sizes,
 )
 from img2pc.errors import BadInputError, WeightsError
-from img2pc.files import write_errors, written_atomically
+from img2pc.files import exists, write_errors, written_atomically
 from img2pc.fusion import points_from_views
 from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
@@ -167,8 +167,7 @@ def train(
         run_folder.mkdir(parents=True, exist_ok=True)
     weights_path = run_folder / "weights.safetensors"
 
-    goes_on = any((run_folder / name).exists() for name in ("checkpoint.pt", weights_path.name))
-    generator, before = _initial(config, None if goes_on else initial_weights)
+    generator, before = _initial(config, None if goes_on(run_folder) else initial_weights)
     generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).to(fabric.device)
     model, *optimisers = fabric.setup(generator, *_optimisers(generator, settings))
@@ -421,6 +420,11 @@ def _initial(
     if info.config != config:
         raise WeightsError(f"weights {weights} belong to a generator of another size")
     return generator.train(), info
+
+
+def goes_on(run_folder: Path) -> bool:
+    """Whether training there goes on from what an earlier call left."""
+    return any(exists(run_folder / name) for name in ("checkpoint.pt", "weights.safetensors"))
 
 
 def _resume(
