@@ -106,6 +106,16 @@ def rounded_rectangle(
     return np.concatenate(outline)
 
 
+def superellipse(
+    width: float, depth: float, exponent: float = 1.0, points: int = 24
+) -> Float[ndarray, "point 2"]:
+    """Outline, counter-clockwise from +X: an ellipse for exponent 1, nearing a rectangle towards 0,
+    a polygon for few points."""
+    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+    return _power(circle, exponent) * [width / 2, depth / 2]
+
+
 def box(width: float, height: float, depth: float, radius: float = 0.0) -> Solid:
     """A box about the origin, all edges rounded by `radius`."""
     radius = min(radius, 0.49 * min(width, height, depth))
@@ -119,7 +129,7 @@ def box(width: float, height: float, depth: float, radius: float = 0.0) -> Solid
         level = np.sign(angle) * (height / 2 - radius) + radius * np.sin(angle)
         if angle == 0:
             level = (height / 2 - radius) * (-1 if len(rings) == 2 else 1)
-        rings.append(_level(outline, level))
+        rings.append(level_ring(outline, level))
     return loft(np.stack(rings))
 
 
@@ -129,7 +139,8 @@ def prism(outline: Float[ndarray, "point 2"], height: float, taper: float = 1.0)
     The outline must be star-shaped about its mean.
     """
     outline = np.asarray(outline, dtype=float)
-    return loft(np.stack([_level(outline, -height / 2), _level(outline * taper, height / 2)]))
+    ends = (level_ring(outline, -height / 2), level_ring(outline * taper, height / 2))
+    return loft(np.stack(ends))
 
 
 def lathe(profile: Sequence[Vector | Sequence[float]], sections: int = 24) -> Solid:
@@ -166,16 +177,12 @@ def superellipsoid(
     latitude = np.radians([-90, -72, -54, -36, -18, 0, 18, 36, 54, 72, 90])
     longitude = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
-    def power(value: ndarray, exponent: float) -> ndarray:
-        signed: ndarray = np.sign(value) * np.abs(value) ** exponent
-        return signed
-
-    ring = np.maximum(power(np.cos(latitude), vertical), 1e-3)[:, None]
+    ring = np.maximum(_power(np.cos(latitude), vertical), 1e-3)[:, None]
     rings = np.stack(
         [
-            width / 2 * ring * power(np.cos(longitude), horizontal),
-            np.broadcast_to(height / 2 * power(np.sin(latitude), vertical)[:, None], (11, 24)),
-            depth / 2 * ring * power(np.sin(longitude), horizontal),
+            width / 2 * ring * _power(np.cos(longitude), horizontal),
+            np.broadcast_to(height / 2 * _power(np.sin(latitude), vertical)[:, None], (11, 24)),
+            depth / 2 * ring * _power(np.sin(longitude), horizontal),
         ],
         -1,
     )
@@ -278,5 +285,12 @@ def sheet(
     return Solid(vertices, np.concatenate([np.stack(corner, -1) for corner in corners]))
 
 
-def _level(outline: Float[ndarray, "point 2"], height: float) -> Float[ndarray, "point 3"]:
+def level_ring(outline: Float[ndarray, "point 2"], height: float) -> Float[ndarray, "point 3"]:
+    """The outline in (x, z), at that height."""
     return np.stack([outline[:, 0], np.full(len(outline), height), outline[:, 1]], -1)
+
+
+def _power(value: ndarray, exponent: float) -> ndarray:
+    """Of the size; the sign stays."""
+    signed: ndarray = np.sign(value) * np.abs(value) ** exponent
+    return signed

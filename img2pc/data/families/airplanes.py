@@ -6,7 +6,7 @@ import numpy as np
 
 from img2pc.data.families.maker import Maker, Variant
 from img2pc.data.families.pieces import blob, copies_around, sphere
-from img2pc.data.families.profiles import revolved, smooth_profile
+from img2pc.data.families.profiles import radius_at, revolved, smooth_profile
 from img2pc.data.families.wings import fuselage, propeller, tapered_wing, upright_fin
 from img2pc.data.shapes import Part
 from img2pc.data.solids import Solid, bar, box, cylinder, lathe, smooth_path, superellipsoid, sweep
@@ -143,21 +143,15 @@ def _light_plane(m: Maker) -> None:
     levels = [m.pick((-0.6, 0.0, 0.95)) * radius]
     if biplane:
         levels = [-radius * 0.5, radius * m.between(1.4, 2.2)]
-    z = end * m.between(0.15, 0.4)
+    z, rise = end * m.between(0.15, 0.4), span * m.between(0, 0.08)
+    wing = tapered_wing(span, chord, 0.1, rise, 0.12)
     for level in levels:
-        m.pair(
-            "wing",
-            tapered_wing(span, chord, 0.1, span * m.between(0, 0.08), 0.12).moved(0, level, z),
-        )
+        m.pair("wing", wing.moved(0, level, z))
     if biplane:
         for t in (0.12, 0.75):
             for dz in (-0.25, 0.25):
-                strut = bar(
-                    (span * t, levels[0], z + dz * root),
-                    (span * t, levels[1] + 0.08, z + dz * root),
-                    0.03,
-                )
-                m.pair("gear", strut)
+                low, high = ((span * t, level + rise * t, z + dz * root) for level in levels)
+                m.pair("gear", bar(low, high, 0.03))
     fin = m.between(0.8, 1.3) * radius + 0.3
     m.add(
         "wing",
@@ -203,13 +197,10 @@ def _fighter(m: Maker) -> None:
     m.add("body", fuselage(body))
     span = length * m.between(0.25, 0.45)
     root = length * m.between(0.25, 0.5)
-    back = root * m.between(0.1, 0.55)
-    m.pair(
-        "wing",
-        tapered_wing(
-            span, (root, root * m.between(0.08, 0.4)), back, span * m.between(-0.1, 0.1), 0.06
-        ).moved(0, -0.05, -end * m.between(0.1, 0.35)),
-    )
+    back, rise = root * m.between(0.1, 0.55), span * m.between(-0.1, 0.1)
+    place = -end * m.between(0.1, 0.35)
+    wing = tapered_wing(span, (root, root * m.between(0.08, 0.4)), back, rise, 0.06)
+    m.pair("wing", wing.moved(0, -0.05, place))
     fin = upright_fin(radius * m.between(1.5, 2.6), (root * 0.45, root * 0.2), root * 0.3, 0.08)
     if m.chance(0.5):
         m.pair("wing", fin.rotated("z", m.between(-30, 0)).moved(radius * 0.7, 0.1, -end * 0.65))
@@ -235,14 +226,10 @@ def _fighter(m: Maker) -> None:
         )
     if m.chance(0.5):
         for t in (0.5, 0.85):
-            x, z = span * t, -end * 0.2 - back * t
-            m.pair(
-                "gear",
-                lathe([(0.06, -0.6), (0.08, 0.4), (0.0, 0.7)], 10)
-                .rotated("x", 90)
-                .moved(x, -0.18, z),
-            )
-            m.pair("gear", box(0.04, 0.2, 0.5).moved(x, -0.1, z))
+            x, y, z = span * t, rise * t, place - back * t
+            store = lathe([(0.06, -0.6), (0.08, 0.4), (0.0, 0.7)], 10).rotated("x", 90)
+            m.pair("gear", store.moved(x, y - 0.18, z))
+            m.pair("gear", box(0.04, 0.2, 0.5).moved(x, y - 0.1, z))
     if m.chance(0.4):
         _add_gear(m, 0, end * 0.5, -0.2, radius + 0.3, 0.13)
         for side in (-1, 1):
@@ -335,7 +322,8 @@ def _rocket(m: Maker) -> None:
         (radius, nose),
         (0.02, height),
     ]
-    m.add("body", revolved(smooth_profile(profile, 24)))
+    outside = smooth_profile(profile, 24)
+    m.add("body", revolved(outside))
     span, chord = radius * m.between(0.8, 2), height * m.between(0.12, 0.3)
     fin = tapered_wing(span, (chord, chord * m.between(0.3, 1)), chord * m.between(0.2, 1), 0, 0.08)
     fin = fin.rotated("x", -90).moved(radius * 0.5, chord * m.between(0.2, 0.8), 0)
@@ -345,7 +333,8 @@ def _rocket(m: Maker) -> None:
         booster = revolved(
             [(radius * 0.35, -0.1), (radius * 0.35, height * 0.4), (0.02, height * 0.5)], 16
         )
-        m.add("engine", *copies_around(booster.moved(radius * 1.25), m.pick((2, 4)), 45))
+        widest = max(radius_at(outside, height * t) for t in (0, 0.1, 0.2, 0.3, 0.4))
+        m.add("engine", *copies_around(booster.moved(widest + radius * 0.3), m.pick((2, 4)), 45))
     if m.chance(0.5):
         m.add("glass", sphere(radius * 0.4, 0, height * m.between(0.4, 0.6), radius * 0.75))
 

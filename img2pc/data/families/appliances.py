@@ -19,6 +19,7 @@ from img2pc.data.families.electronics import (
     speaker,
     telephone,
 )
+from img2pc.data.families.joinery import cuts
 from img2pc.data.families.maker import Maker, Variant
 from img2pc.data.families.pieces import (
     blob,
@@ -121,18 +122,13 @@ def _cabinet(m: Maker) -> None:
                 door * 0.7, height * 0.55, 0.03, -(width - door) / 2, height / 2, front + 0.045
             ),
         )
-        x = door / 2
-        m.add(
-            "trim",
-            bar(
-                (x - 0.09 * width, height * 0.15, front + 0.08),
-                (x - 0.09 * width, height * 0.85, front + 0.08),
-                0.025,
-            ),
-        )
-        m.add("trim", box(0.03, 0.03, 0.1).moved(x - 0.09 * width, height * 0.2, front + 0.05))
+        x = door * 0.93 - width / 2  # near the door's right edge
+        out = front + 0.08
+        m.add("trim", bar((x, height * 0.15, out), (x, height * 0.85, out), 0.025))
+        for y in (0.2, 0.8):
+            m.add("trim", box(0.03, 0.03, 0.1).moved(x, height * y, front + 0.05))
         for i in range(m.count(1, 3)):
-            m.add("trim", front_knob(0.055, 0.08, x + 0.02, height * (0.25 + 0.25 * i), front))
+            m.add("trim", front_knob(0.055, 0.08, door / 2, height * (0.25 + 0.25 * i), front))
         return
     strip = m.between(0.1, 0.2)
     if style in ("oven", "washer"):
@@ -170,8 +166,7 @@ def _cabinet(m: Maker) -> None:
             m.add("panel", box(width, 0.3, 0.06).moved(0, height + 0.13, -front + 0.03))
     else:
         count = m.pick((1, 2, 2, 3)) if style == "fridge" else m.count(1, 4)
-        cuts = np.concatenate([[0.02], np.sort(m.rng.uniform(0.2, 0.85, count - 1)), [0.98]])
-        doors = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+        doors = cuts(m.rng, (0.02, 0.98), count, 1.0)
     hinge = m.pick((-1.0, 1.0))
     for low, high in doors:
         tall, middle = (high - low) * height, (low + high) / 2 * height
@@ -210,7 +205,7 @@ def _toaster(m: Maker) -> None:
             m.between(0, 0.3),
         ),
     )
-    for z in np.linspace(-0.2, 0.2, m.count(1, 3)) if m.chance(0.8) else (0.0,):
+    for z in np.linspace(-0.2, 0.2, m.count(2, 3)) if m.chance(0.6) else (0.0,):
         place = {"y": height, "z": float(z) * depth}
         m.add("panel", box(width * 0.65, 0.03, depth * 0.14).moved(**place))
         if m.chance(0.4):
@@ -308,7 +303,7 @@ def _clock(m: Maker) -> None:
     tick = box(0.04, radius * 0.1, 0.02).moved(y=radius * 0.6)
     m.add("trim", *(tick.rotated("z", 30.0 * i).moved(z=z - 0.01) for i in range(12)))
     style = m.pick(("wall", "alarm", "mantel", "stand"))
-    if style == "alarm":
+    if style == "alarm" and sections > 8:
         m.pair(
             "trim", bar((radius * 0.3, -radius * 0.4, 0), (radius * 0.7, -radius * 1.2, 0), 0.06)
         )
@@ -349,13 +344,13 @@ def _fan(m: Maker) -> None:
     )
     m.add("trim", sphere(radius * 0.16, 0, level, 0.1))
     if m.chance(0.8):
-        for z in (-0.04, 0.2):
-            m.add("trim", torus(radius, 0.025, 28).rotated("x", 90).moved(0, level, z))
-        rib = sweep(
-            smooth_path([(0, 0.05, 0.3), (0, radius * 0.6, 0.27), (0, radius, 0.08)], 6),
-            circle_outline(0.012, 4),
-        )
+        m.add("trim", torus(radius, 0.025, 28).rotated("x", 90).moved(0, level, 0.08))
         spokes = m.count(8, 20)
-        m.add(
-            "trim", *(rib.rotated("z", 360 * i / spokes).moved(0, level, 0) for i in range(spokes))
-        )
+        # One half of the guard before the blades, from the hub; one behind, from the motor.
+        for hub, bulge in ((0.1 + radius * 0.12, 0.27), (-0.2, -0.12)):
+            rib = sweep(
+                smooth_path([(0, 0, hub), (0, radius * 0.6, bulge), (0, radius, 0.08)], 6),
+                circle_outline(0.012, 4),
+            )
+            ribs = (rib.rotated("z", 360 * i / spokes) for i in range(spokes))
+            m.add("trim", *(each.moved(y=level) for each in ribs))

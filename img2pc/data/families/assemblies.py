@@ -105,8 +105,6 @@ def _radial(m: Maker) -> None:
         m.add(random_slot(m), *copies_around(spoke, count, m.between(0, 90)))
         if m.chance(0.3):
             m.add("b", torus(0.12 + float(high[0] - low[0]), m.between(0.03, 0.1)).moved(y=level))
-        if m.chance(0.3):
-            level = top
     if m.chance(0.3):
         m.turn("x", 90)
 
@@ -162,9 +160,8 @@ def _stones(m: Maker) -> None:
         reach = 0.35 * size
     if i == 0 and m.chance(0.4):
         top = m.height()
-        m.add(
-            "stem",
-            limb([(0, top - 0.3, 0), (0, top, 0), (0.1, top + m.between(0.1, 0.3), 0)], 0.04, 0.7),
-        )
+        rooted = top - min(0.3, top / 2)
+        stem = [(0, rooted, 0), (0, top, 0), (0.1, top + m.between(0.1, 0.3), 0)]
+        m.add("stem", limb(stem, 0.04, 0.7))
         if m.chance(0.5):
             m.add("leaf", leaf_blade(m.between(0.3, 0.6), 0.2, 20, 40).moved(0, top, 0))

@@ -22,10 +22,19 @@ from img2pc.data.families.seating import (
     ribbon,
     side_panel,
     soft_pad,
-    superellipse,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, sheet, smooth_path, sweep
+from img2pc.data.solids import (
+    Solid,
+    bar,
+    box,
+    prism,
+    rounded_rectangle,
+    sheet,
+    smooth_path,
+    superellipse,
+    sweep,
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,8 @@ class Back:
 
 def seat_outline(rng: Rng, seat: Seat) -> Float[ndarray, "point 2"]:
     if seat.rounded:
-        return superellipse(seat.width, seat.depth, rng.uniform(1.9, 2.6))
-    outline = superellipse(seat.width, seat.depth, rng.uniform(3.5, 12), 36)
+        return superellipse(seat.width, seat.depth, 2 / rng.uniform(1.9, 2.6))
+    outline = superellipse(seat.width, seat.depth, 2 / rng.uniform(3.5, 12), 36)
     if chance(rng, 0.5):
         outline = rounded_rectangle(seat.width, seat.depth, rng.uniform(0.0, 0.12), 4)
     narrow = rng.uniform(0.0, 0.2)
@@ -183,7 +192,7 @@ def back_solids(rng: Rng, back: Back) -> tuple[list[Solid], list[Solid], bool]:
             share = rng.uniform(0.5, 0.8)
             return [*hard, sweep(_hoop_path(w * share, h * share, 0.9), 0.7 * r)], [], False
         if inner == "pad":
-            pad = superellipse(0.93 * w, 0.72 * h, 2.6)
+            pad = superellipse(0.93 * w, 0.72 * h, 0.77)
             soft = prism(pad, 0.03).rotated("x", 90).moved(y=0.55 * h)
             return hard, [soft], False
         if inner == "bar":
@@ -311,7 +320,7 @@ def arm_solid(rng: Rng, style: str, wide: float, low: float, high: float, d: flo
         angle = np.linspace(-0.6, np.pi + 0.6, 14)
         roll = [(high - r + r * float(np.sin(a)), r * float(np.cos(a))) for a in angle]
         outline = [(low, 0.35 * wide), *roll, (low, -0.35 * wide)]
-        # Outline is (y, x) along z; a scaled prism keeps the fan of its caps inside.
+        # The outline is (y, x), along z.
         return prism(np.array(outline), d).rotated("z", 90).rotated("y", 90)
     if style == "slanted":
         drop = rng.uniform(0.25, 0.6) * (high - low)

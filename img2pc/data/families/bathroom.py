@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from img2pc.data.families.maker import Maker
-from img2pc.data.families.pieces import circle_outline, front_panel, torus
+from img2pc.data.families.pieces import front_panel, torus
 from img2pc.data.families.profiles import revolved, smooth_profile
-from img2pc.data.solids import Solid, box, cylinder, lathe, loft, prism, smooth_path, sweep
+from img2pc.data.solids import (
+    Solid,
+    box,
+    cylinder,
+    lathe,
+    level_ring,
+    loft,
+    prism,
+    smooth_path,
+    superellipse,
+    sweep,
+)
 
 
 def toilet(m: Maker) -> None:
@@ -24,7 +35,7 @@ def toilet(m: Maker) -> None:
     m.add("basin", lathe(profile, 24).scaled(z=depth / width).moved(z=0.05))
     m.add("trim", torus(width * 0.44, 0.03).scaled(z=depth / width).moved(y=seat + 0.02, z=0.05))
     back = -depth / 2 + 0.02
-    lid = prism(circle_outline(width * 0.5, 24) * [1, depth / width], 0.03)
+    lid = prism(superellipse(width, depth), 0.03)
     if m.chance(0.5):
         m.add("trim", lid.moved(y=seat + 0.05, z=0.05))
     else:
@@ -60,7 +71,7 @@ def _tap(m: Maker, size: float) -> Solid:
 def _tub(m: Maker, width: float, height: float, depth: float, wall: float) -> Solid:
     """A basin on y = 0, hollow from above."""
     squareness, taper = m.between(0.25, 1.0), m.between(0.6, 0.95)
-    outline = circle_outline(1.0, 32, squareness) * [width / 2, depth / 2]
+    outline = superellipse(width, depth, squareness, 32)
     inner = 1 - 2 * wall / min(width, depth)
     rings = []
     for scale, level in (
@@ -73,9 +84,7 @@ def _tub(m: Maker, width: float, height: float, depth: float, wall: float) -> So
         (inner * taper * 0.85, wall),
         (0.02, wall),
     ):
-        rings.append(
-            np.column_stack([outline[:, 0] * scale, np.full(32, level), outline[:, 1] * scale])
-        )
+        rings.append(level_ring(outline * scale, level))
     return loft(np.stack(rings))
 
 

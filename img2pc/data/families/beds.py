@@ -90,7 +90,8 @@ def _bed_end(
         cuboid(finish, about(s * (x - size / 2), size), (0, top), about(0, size)) for s in (-1, 1)
     ]
     if finish.material == "metal" or chance(rng, 0.2):
-        posts = [rod(finish, (s * x, 0, 0), (s * x, top, 0), 0.6 * size) for s in (-1, 1)]
+        out = x - size / 2
+        posts = [rod(finish, (s * out, 0, 0), (s * out, top, 0), 0.6 * size) for s in (-1, 1)]
     if chance(rng, 0.3):
         ball = lathe([(0.2, 0), (0.7, 0.3), (0.9, 0.8), (0.6, 1.4), (0.1, 1.6)], 10)
         tip = finish.of(ball.scaled(size, size, size).moved(y=top - 0.005))
@@ -218,15 +219,14 @@ def _bunk(rng: np.random.Generator, x: float, z: float, finish: Finish) -> list[
     legs = Legs("square", finish, size, 1.0, 0.0, ())
     parts = legs.four(x, z, height)
     for level in levels:
+        tall = about(level, rng.uniform(0.08, 0.16))
         for s in (-1, 1):
-            tall = about(level, rng.uniform(0.08, 0.16))
             parts.append(cuboid(finish, about(s * x, 0.5 * size), tall, (-z, z)))
             parts.append(cuboid(finish, (-x, x), tall, about(s * z, 0.5 * size)))
         parts.append(cuboid(finish, (-x, x), about(level, 0.02), (-z, z)))
         parts += _bedding(rng, x - 0.03, z - 0.03, level, level == upper and chance(rng, 0.6))
-        for s in (-1, 1):
-            rail = _grille(rng, finish, x, (level + 0.02, min(level + 0.3, height)), 0.5 * size, 0)
-            parts += shifted(rail, 0, 0, s * z)
+        rail = _grille(rng, finish, x, (level + 0.02, min(level + 0.3, height)), 0.5 * size, 0)
+        parts += [part for s in (-1, 1) for part in shifted(rail, z=s * z)]
     for level in (upper + 0.18, height - 0.03):
         for s in (-1, 1):
             end = z if s < 0 else 0.4 * z
@@ -251,13 +251,11 @@ def _crib(rng: np.random.Generator, finish: Finish) -> list[Part]:
     back = top + (rng.uniform(0.05, 0.3) if chance(rng, 0.4) else 0.0)
     parts += shifted(_grille(rng, finish, x, (low, top), 0.7 * size, 0), z=z)
     parts += shifted(_grille(rng, finish, x, (low, top), 0.7 * size, back - top), z=-z)
-    solid_ends = chance(rng, 0.3)
-    for s in (-1, 1):
-        if solid_ends:
-            parts.append(cuboid(finish, about(s * x, 0.5 * size), (low, top), (-z, z)))
-        else:
-            end = turned(_grille(rng, finish, z, (low, top), 0.7 * size, 0), 90)
-            parts += shifted(end, s * x)
+    if chance(rng, 0.3):
+        end = [cuboid(finish, about(0, 0.5 * size), (low, top), (-z, z))]
+    else:
+        end = turned(_grille(rng, finish, z, (low, top), 0.7 * size, 0), 90)
+    parts += [part for s in (-1, 1) for part in shifted(end, s * x)]
     mattress = (low, low + rng.uniform(0.08, 0.15))
     parts.append(cuboid(Finish("mattress", "fabric"), (-x, x), mattress, (-z, z), 0.02))
     return parts

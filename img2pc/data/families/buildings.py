@@ -18,11 +18,11 @@ def building(m: Maker) -> None:
         tower = m.chance(0.3)
         sections = m.pick((6, 8, 20))
         wall = (
-            cylinder(width / 2, height, width / 2 * m.between(0.7, 1), sections)
+            revolved([(width / 2, 0), (width / 2 * m.between(0.7, 1), height)], sections)
             if tower
-            else box(width, height, depth)
+            else box(width, height, depth).moved(y=height / 2)
         )
-        m.add("wall", wall.moved(x, height / 2, z))
+        m.add("wall", wall.moved(x, 0, z))
         roof = m.pick(("gable", "hip", "flat", "dome", "battlement"))
         rise, over = m.between(0.2, 0.9), m.between(1.0, 1.3)
         if tower or roof == "dome":

@@ -77,7 +77,7 @@ def car(rng: np.random.Generator) -> list[Part]:
 def _add_face(
     m: Maker, width: float, length: float, low: float, high: float, bonnet: float = 0.0
 ) -> None:
-    """Lights, bumpers and plates at both ends of a body, or in front at a bonnet's."""
+    """Lights and bumpers at both ends of a body, or in front at a bonnet's."""
     size = m.between(0.08, 0.2)
     level = low + (high - low) * m.between(0.45, 0.75)
     front = length / 2 + bonnet
@@ -160,7 +160,7 @@ def _passenger_car(m: Maker) -> None:
     base = (length * (rear + jitter * 0.3), length * (front + jitter))
     top = (length * rear_top, length * (front_top + jitter))
     end, nose = length / 2, waist * hood * m.between(0.75, 0.97)
-    rear_height = waist * (tail if rear > -0.4 or style == "pickup" else 1.0)
+    rear_height = waist * (tail if rear > -0.4 else 1.0)
     stations = [
         (-end, width * 0.82, clear + 0.18, rear_height * 0.9),
         (-end * 0.95, width * 0.95, clear, rear_height * 0.98),
@@ -199,7 +199,7 @@ def _passenger_car(m: Maker) -> None:
             m.pair("body", fender.moved(width / 2 - 0.02, wheel, z))
     _add_face(m, width, length, clear, min(nose, rear_height))
     if m.chance(0.6):
-        mirror = box(0.2, 0.13, 0.1, 0.04).moved(width / 2 + 0.08, waist + 0.08, base[1] * 0.75)
+        mirror = box(0.2, 0.13, 0.1, 0.04).moved(width / 2 + 0.04, waist, base[1] * 0.75)
         m.pair("body", mirror)
     if m.chance(0.25 if style == "sports" else 0.08):
         lift = m.between(0.1, 0.3)
@@ -486,8 +486,8 @@ def _wagon(m: Maker) -> None:
                 "trim", box(0.08, height, 0.1).moved(width / 2, floor + height / 2, float(z) * end)
             )
     m.add("trim", box(width * 0.6, 0.15, length * 0.9).moved(0, floor + height, 0))
-    for z in (-end, end):
-        m.pair("trim", front_knob(0.12, 0.3, width * 0.3, floor, z))
+    buffer = front_knob(0.12, 0.3, width * 0.3, floor, end)
+    m.pair("trim", buffer, buffer.scaled(z=-1))
 
 
 def _tank(m: Maker) -> None:
@@ -503,8 +503,8 @@ def _tank(m: Maker) -> None:
     ring = np.array([[0.0, y, z] for z, y in outline])
     track = loft(np.stack([ring, ring + np.array([belt, 0, 0])]))
     m.pair("tyre", track.moved(width / 2 - belt))
+    tyre, _ = _wheel(m, height * 0.42, 0.15)
     for z in np.linspace(-0.72, 0.72, m.count(4, 7)):
-        tyre, _ = _wheel(m, height * 0.42, 0.15)
         m.pair("hub", tyre.moved(width / 2, height * 0.48, float(z) * end))
     m.add(
         "body",

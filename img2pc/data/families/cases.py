@@ -16,13 +16,13 @@ from img2pc.data.families.joinery import (
     draw_finish,
     inside,
     midpoint,
-    oval,
     pick,
     rod,
     shifted,
     turned,
     whole_number,
 )
+from img2pc.data.families.pieces import circle_outline
 from img2pc.data.shapes import Part
 from img2pc.data.solids import lathe, smooth_path, sweep
 
@@ -131,7 +131,7 @@ class Fronts:
                 centre + 0.7 * along + out,
                 centre + along,
             ]
-            return [self.metal.of(sweep(smooth_path(points, 7), oval(0.6 * s, 0.6 * s, points=6)))]
+            return [self.metal.of(sweep(smooth_path(points, 7), circle_outline(0.3 * s, 6)))]
         if self.handle == "strip":
             size = np.abs(along) + np.array([0.3 * s, 0.3 * s, 0])
             return [

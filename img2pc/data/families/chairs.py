@@ -45,10 +45,19 @@ from img2pc.data.families.seating import (
     ribbon,
     side_panel,
     soft_pad,
-    superellipse,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, bar, box, prism, rounded_rectangle, sheet, smooth_path, sweep
+from img2pc.data.solids import (
+    Solid,
+    bar,
+    box,
+    prism,
+    rounded_rectangle,
+    sheet,
+    smooth_path,
+    superellipse,
+    sweep,
+)
 
 
 def chair(rng: Rng) -> list[Part]:
@@ -164,7 +173,7 @@ def _shell_chair(rng: Rng) -> list[Part]:
     shells = [shell.moved(y=seat.height)]
     parts = look.parts([] if soft else shells, shells if soft else [], [*base, plate])
     if not soft and chance(rng, 0.3):
-        pad = soft_pad(superellipse(0.75 * seat.width, 0.75 * seat.depth, 3.0), 0.05, 0.02, 0.01)
+        pad = soft_pad(superellipse(0.75 * seat.width, 0.75 * seat.depth, 0.67), 0.05, 0.02, 0.01)
         parts += look.parts(seat=[pad.moved(y=seat.height - 0.02)])
     return parts
 
@@ -287,7 +296,7 @@ def _tub_chair(rng: Rng) -> list[Part]:
     front = seat_top + rng.uniform(-0.02, 0.2)
     back = max(front, seat_top) + rng.uniform(0.03, 0.6)
     wall = _wrap_wall(rng, w, d, low, back, front, thick)
-    outline = superellipse(w - 0.3 * thick, d - 0.3 * thick, rng.uniform(2.2, 4))
+    outline = superellipse(w - 0.3 * thick, d - 0.3 * thick, 2 / rng.uniform(2.2, 4))
     base_low = low if leg > 0 else 0.0
     body = prism(outline, seat_top - block - base_low + 0.05).moved(
         y=(seat_top - block + base_low + 0.05) / 2
@@ -312,7 +321,7 @@ def _windsor_chair(rng: Rng) -> list[Part]:
     """Saddle seat, turned legs, an arm bow carried by spindles, and a taller bow or comb."""
     seat = _plain_seat(rng)
     seat = replace(seat, rounded=True, depth=0.95 * seat.width, thickness=rng.uniform(0.03, 0.05))
-    pad = soft_pad(superellipse(seat.width, seat.depth, 2.6), seat.thickness, 0.012)
+    pad = soft_pad(superellipse(seat.width, seat.depth, 0.77), seat.thickness, 0.012)
     hard = [pad.moved(y=seat.under)]
     level, flare = rng.uniform(0.18, 0.28), rng.uniform(1.0, 1.2)
     angle = np.linspace(-1.75, 1.75, 21)
@@ -405,6 +414,6 @@ def _ribbon_chair(rng: Rng) -> list[Part]:
     solid = ribbon(path, width, t)
     parts = draw_look(rng).parts([solid])
     if chance(rng, 0.3):
-        pad = soft_pad(superellipse(0.9 * w, 0.8 * d, 4), 0.06, 0.02, 0.01)
+        pad = soft_pad(superellipse(0.9 * w, 0.8 * d, 0.5), 0.06, 0.02, 0.01)
         parts += [Part(pad.moved(y=h - 0.02), "seat", "fabric")]
     return parts

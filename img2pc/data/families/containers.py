@@ -90,16 +90,10 @@ def suitcase(m: Maker) -> None:
     width, height, depth = m.between(0.7, 1.4), m.between(0.7, 1.7), m.between(0.25, 0.6)
     style = m.pick(("trolley", "briefcase", "bag", "backpack"))
     if style == "bag":
-        m.add(
-            "case",
-            tapered_block(
-                (width, depth),
-                (width * m.between(0.5, 1), depth * m.between(0.1, 0.6)),
-                height * 0.6,
-                0,
-                m.between(0.02, 0.15),
-            ),
-        )
+        slim = m.between(0.1, 0.6)
+        upper = (width * m.between(0.5, 1), depth * slim)
+        bag = tapered_block((width, depth), upper, height * 0.6, 0, m.between(0.02, 0.15))
+        m.add("case", bag)
         rise, top, side = m.between(0.3, 0.8), height * 0.58, width * 0.25
         grip = smooth_path(
             [
@@ -112,7 +106,8 @@ def suitcase(m: Maker) -> None:
         )
         for z in (-0.05, 0.05):
             m.add("strap", sweep(grip, rounded_rectangle(0.03, 0.06, 0.01)).moved(z=z * depth * 3))
-        m.add("trim", box(0.12, 0.1, 0.04).moved(0, height * 0.45, depth * 0.35))
+        front = depth / 2 * (1 - 0.75 * (1 - slim))  # three quarters of the way up
+        m.add("trim", box(0.12, 0.1, 0.04).moved(0, height * 0.45, front))
         return
     if style == "backpack":
         m.add("case", blob(m, width, height, depth).moved(y=height / 2))
@@ -137,12 +132,11 @@ def suitcase(m: Maker) -> None:
     m.pair("trim", bar((side, height - 0.05, z), (side, height + rise, z), 0.025))
     m.add("trim", box(2 * side + 0.08, 0.06, 0.07, 0.02).moved(0, height + rise, z))
     if style == "trolley":
-        for z in (-depth * 0.35, depth * 0.35):
-            m.pair(
-                "wheel",
-                cylinder(0.06, 0.05, sections=12).rotated("z", 90).moved(width * 0.4, -0.03, z),
-            )
-        for x in np.linspace(-0.35, 0.35, m.count(0, 6)):
+        wheel = cylinder(0.06, 0.05, sections=12).rotated("z", 90)
+        inset = max(edge, 0.03)  # as the case is rounded
+        for z in (inset - depth / 2, depth / 2 - inset):
+            m.pair("wheel", wheel.moved(width / 2 - inset, -0.03, z))
+        for x in np.linspace(-0.35, 0.35, m.pick((0, 2, 3, 4, 5, 6))):
             m.add(
                 "case",
                 box(0.05, height * 0.85, depth * 1.04, 0.02).moved(float(x) * width, height / 2),
@@ -154,6 +148,7 @@ def waste_bin(m: Maker) -> None:
     style = m.pick(("open", "dome", "pedal", "wheelie"))
     if style == "wheelie":
         width, depth = radius * 1.7, radius * 1.9
+        rear = 0.05 - depth / 2
         m.add(
             "body", tapered_block((width * 0.75, depth * 0.75), (width, depth), height, 0.05, 0.06)
         )
@@ -166,13 +161,13 @@ def waste_bin(m: Maker) -> None:
         m.pair("wheel", cylinder(0.14, 0.1).rotated("z", 90).moved(width * 0.38, 0.1, -depth * 0.4))
         m.add(
             "trim",
-            bar((-width * 0.4, height, -depth * 0.5), (width * 0.4, height, -depth * 0.5), 0.03),
+            bar((-width * 0.4, height, rear), (width * 0.4, height, rear), 0.03),
         )
         return
     profile = np.array([(radius * m.between(0.7, 1), 0), (radius, height)])
-    solid = revolved(hollowed(profile, 0.03), m.pick((24, 24, 4, 8)))
-    m.add("body", solid)
-    for y in np.linspace(0.1, 0.9, m.count(0, 4)) if len(solid.vertices) > 120 else ():
+    sections = m.pick((24, 24, 4, 8))
+    m.add("body", revolved(hollowed(profile, 0.03), sections))
+    for y in np.linspace(0.1, 0.9, m.count(0, 4)) if sections == 24 else ():
         m.add(
             "body",
             torus(float(np.interp(y, [0, 1], profile[:, 0])), 0.02).moved(y=float(y) * height),

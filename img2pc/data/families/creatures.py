@@ -262,23 +262,25 @@ def crawler(m: Maker) -> None:
         m.add("fur", *copies_around(limb(arm, 0.16, 0.2), m.count(5, 8)))
         m.pair("eye", sphere(0.1, 0.22, 0.8, 0.4))
         return
-    z = neck = 0.0
     shell = style == "turtle"
-    for size in (0.8,) if shell else [m.between(0.3, 0.9) for _ in range(m.count(1, 3))]:
-        tall = size * m.between(0.4, 0.9)
-        long = size * m.between(0.9, 1.5)
-        m.add("shell", superellipsoid(size, tall, long).moved(0, level + 0.1, z))
-        neck = neck or min(0.55, long / 2 + 0.12)
-        z -= size * 0.85
-    m.add("fur", superellipsoid(0.35, 0.3, 0.4).moved(0, level + m.between(0, 0.2), neck))
+    sizes = (0.8,) if shell else tuple(m.between(0.3, 0.9) for _ in range(m.count(1, 3)))
+    lengths = [size * m.between(0.9, 1.5) for size in sizes]
+    middle = level + 0.1
+    z, back = 0.0, sizes[0] * m.between(0.4, 0.9) / 2
+    for i, (size, long) in enumerate(zip(sizes, lengths, strict=True)):
+        z -= 0.42 * (lengths[i - 1] + long) if i else 0
+        tall = size * m.between(0.4, 0.9) if i else 2 * back
+        m.add("shell", superellipsoid(size, tall, long).moved(0, middle, z))
+    head = np.array([0, level + m.between(0, 0.2), lengths[0] / 2 + 0.12])
+    m.add("fur", superellipsoid(0.35, 0.3, 0.4).moved(*head))
     count, reach = (2 if shell else m.count(3, 5)), m.between(0.4, 1.0)
     for i in range(count):
-        spot = 0.3 - 0.6 * i / max(count - 1, 1)
+        spot = (0.3 - 0.6 * i / max(count - 1, 1)) * lengths[0]
         knee = (0.2 + reach * 0.5, level + (0.0 if shell else m.between(0, 0.5)), spot * 1.5)
         m.pair(
             "fur",
             limb(
-                [(0.1, level, spot), knee, (0.2 + reach, 0.02, spot * 2.2)],
+                [(0.05, middle, spot), knee, (0.2 + reach, 0.02, spot * 2.2)],
                 m.between(0.1, 0.16) if shell else m.between(0.03, 0.07),
                 0.5,
             ),
@@ -287,7 +289,7 @@ def crawler(m: Maker) -> None:
         m.pair(
             "fur",
             limb(
-                [(0.06, level + 0.15, 0.65), (0.15, level + 0.5, 0.9), (0.3, level + 0.4, 1.2)],
+                [*(head + np.array([(0.06, 0.05, 0.1), (0.15, 0.4, 0.35), (0.3, 0.3, 0.65)]))],
                 0.025,
                 0.5,
             ),
@@ -297,7 +299,7 @@ def crawler(m: Maker) -> None:
             "wing",
             leaf_blade(m.between(0.6, 1.2), 0.5, 25, 30)
             .rotated("y", m.between(10, 50))
-            .moved(0.05, level + 0.3, 0),
+            .moved(0.05, middle + 0.8 * back, 0),
         )
 
 

@@ -55,8 +55,7 @@ def _cup_profile(m: Maker, height: float, radius: float) -> Profile:
         points = [(radius * 0.75, 0), (waist, height * 0.45), (radius, height)]
     elif style == "round":
         angle = np.linspace(m.between(0.05, 0.5), np.pi / 2, 7)
-        points = [(radius * np.sin(a), height * (1 - np.cos(a))) for a in angle]
-        points = [(x, y - points[0][1]) for x, y in points]
+        points = [(radius * np.sin(a), height * (1 - np.cos(a) / np.cos(angle[0]))) for a in angle]
     else:
         return random_profile(m, height, 0.5 * radius, radius, 14)
     return smooth_profile(points, 14)
@@ -72,6 +71,15 @@ def _add_cup(m: Maker, profile: Profile, wall: float) -> None:
         level = profile[-1, 1] * m.between(0.6, 0.92)
         edge = radius_at(profile, level) - wall * 0.9
         m.add("drink", revolved([(edge, level - 0.01), (edge, level)], sections))
+
+
+def _leaning(m: Maker, profile: Profile, thickness: float) -> Solid:
+    """A spoon or a straw in the cup, against its rim."""
+    radius, height = profile[-1]
+    low = 0.15 * height
+    foot = np.array([-m.between(0.1, 0.7) * radius_at(profile, low), low, 0])
+    rim = np.array([0.95 * radius, height, 0])
+    return bar(foot, foot + m.between(1.15, 1.6) * (rim - foot), thickness)
 
 
 def _saucer(m: Maker, radius: float) -> Solid:
@@ -96,9 +104,7 @@ def _handled_mug(m: Maker) -> None:
     if m.chance(0.25):
         m.add("body", _saucer(m, radius * m.between(1.4, 2.4)).moved(y=-0.03))
     if m.chance(0.1):
-        low = height * 0.15
-        spoon = bar((-0.7 * radius_at(profile, low), low, 0), (radius, height * 1.3, 0.1), 0.02)
-        m.add("handle", spoon)
+        m.add("handle", _leaning(m, profile, 0.02))
     if m.chance(0.1):
         lid = revolved(
             smooth_profile([(profile[-1, 0], 0), (profile[-1, 0] * 0.8, 0.08), (0.02, 0.12)], 6)
@@ -111,9 +117,7 @@ def _tumbler(m: Maker) -> None:
     profile = _cup_profile(m, height, radius)
     _add_cup(m, profile, radius * m.between(0.04, 0.12))
     if m.chance(0.25):
-        low, lean = 0.15 * height, m.between(0.3, 0.8)
-        foot = (-lean * radius_at(profile, low), low, 0)
-        m.add("handle", bar(foot, (lean * radius, height * m.between(1.1, 1.4), 0), 0.025))
+        m.add("handle", _leaning(m, profile, 0.025))
 
 
 def _bowl(m: Maker) -> None:

@@ -120,7 +120,7 @@ def desk(rng: np.random.Generator) -> list[Part]:
             across = chest if kind == "chest" else 0.08
             span = (s * x, s * (x - across)) if s < 0 else (x - across, x)
             parts += _desk_support(rng, kind, span, z, under + 0.003, fronts)
-        drop = rng.uniform(0.05, 0.95) * height if chance(rng, 0.6) else 0.06
+        drop = rng.uniform(0.05, 0.95) * under if chance(rng, 0.6) else 0.06
         place = rng.uniform(-0.95, 0.2) * z
         panel = (-x + 0.03, x - 0.03)
         parts.append(cuboid(body, panel, (under - drop, under), about(place, 0.018)))

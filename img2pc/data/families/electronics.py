@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from img2pc.data.families.maker import Maker
 from img2pc.data.families.pieces import (
     circle_outline,
@@ -20,6 +22,7 @@ from img2pc.data.solids import (
     prism,
     rounded_rectangle,
     smooth_path,
+    superellipse,
     sweep,
 )
 
@@ -46,7 +49,7 @@ def screen(m: Maker) -> None:
         m.add("body", tube.rotated("x", -90).moved(0, level, -thick / 2 + 0.02))
     if stand == "neck":
         foot = m.between(0.25, 0.5) * width
-        plate = prism(circle_outline(foot / 2, 24, m.between(0.3, 1)) * [1, 0.6], 0.05)
+        plate = prism(superellipse(foot, 0.6 * foot, m.between(0.3, 1)), 0.05)
         neck = smooth_path([(0, 0.02, 0), (0, level * 0.6, -0.08), (0, level, -thick * 0.5)], 8)
         m.add(
             "trim",
@@ -91,10 +94,10 @@ def keyboard(m: Maker) -> None:
     for i in range(rows):
         size = (width * 0.9 / columns * 0.85, tall, depth * (high - low) / rows * 0.8)
         z = -depth * (low + (i + 0.5) * (high - low) / rows)
-        skip = m.count(1, columns - 2) if i == 0 and columns > 5 else -1
+        space = m.count(1, columns - 2) if i == 0 and columns > 5 else -1
         for j in range(columns):
             x = (j - (columns - 1) / 2) * width * 0.9 / columns
-            wide = 1.9 if j == skip else 1.0
+            wide = 1.9 if j == space else 1.0
             m.add("key", box(size[0] * wide, size[1], size[2]).moved(x, thick + tall * 0.3, z))
     if high < 0.2:
         m.add("screen", box(width * 0.8, 0.03, depth * 0.25).moved(0, thick, -depth * 0.32))
@@ -243,17 +246,10 @@ def camera(m: Maker) -> None:
 def telephone(m: Maker) -> None:
     """Telephones with a handset, and upright phones."""
     width, depth, height = m.between(0.8, 1.2), m.between(0.7, 1.1), m.between(0.25, 0.6)
-    m.add(
-        "body",
-        tapered_block(
-            (width, depth),
-            (width * m.between(0.6, 0.95), depth * m.between(0.3, 0.9)),
-            height,
-            -depth * 0.1,
-            0.06,
-            0.1,
-        ),
-    )
+    top = m.between(0.3, 0.9)
+    upper = (width * m.between(0.6, 0.95), depth * top)
+    m.add("body", tapered_block((width, depth), upper, height, -depth * 0.1, 0.06, 0.1))
+    slant = 0.5 * (1 - top) + 0.1  # how far the front lies back, of the depth, at full height
     span, lift = width * m.between(0.9, 1.1), height + 0.1
     arch = [
         (-span / 2, lift - 0.05, 0),
@@ -265,22 +261,17 @@ def telephone(m: Maker) -> None:
     for side in (-1, 1):
         handset.append(cylinder(0.2, 0.18, 0.13, 16).moved(side * span * 0.46, lift - 0.06))
     m.add("trim", *(solid.moved(z=-depth * 0.2) for solid in handset))
-    dial = (
-        cylinder(width * 0.26, 0.08)
-        .rotated("x", m.between(15, 45))
-        .moved(0, height * 0.6, depth * 0.32)
-    )
+    tilt = float(np.degrees(np.arctan2(height, slant * depth)))  # of what lies on the front
+    dial = cylinder(width * 0.26, 0.08).rotated("x", tilt)
+    dial = dial.moved(0, height * 0.6, depth * (0.5 - 0.6 * slant))
     if m.chance(0.5):
         m.add("panel", dial)
     else:
+        key = box(0.1, 0.06, 0.13 * min(height, 0.5)).rotated("x", tilt)
         for i in range(3):
-            for j in range(4):
-                m.add(
-                    "panel",
-                    box(0.1, 0.06, 0.07)
-                    .rotated("x", 20)
-                    .moved((i - 1) * 0.16, height * (0.9 - 0.12 * j), depth * (0.1 + 0.11 * j)),
-                )
+            for share in (0.8, 0.62, 0.44, 0.26):
+                z = depth * (0.5 - share * slant)
+                m.add("panel", key.moved((i - 1) * 0.16, height * share, z))
     cord = smooth_path(
         [
             (-width * 0.45, 0.05, 0),

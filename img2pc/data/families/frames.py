@@ -18,7 +18,8 @@ def open_frame(m: Maker) -> None:
 
 
 def _knot(m: Maker, thin: float) -> None:
-    p, q, t = m.pick((2, 3)), m.pick((3, 5, 1)), np.linspace(0, 2 * np.pi, 80, endpoint=False)
+    p, q = m.pick(((2, 1), (2, 3), (2, 5), (3, 1), (3, 2), (3, 5)))  # without a common divisor
+    t = np.linspace(0, 2 * np.pi, 80, endpoint=False)
     radius = 0.8 + m.between(0.2, 0.5) * np.cos(q * t)
     path = np.stack(
         [radius * np.cos(p * t), m.between(0.2, 0.6) * np.sin(q * t), radius * np.sin(p * t)],
@@ -34,8 +35,8 @@ def _box_frame(m: Maker, thin: float) -> None:
     corners = [np.array([a, b, c]) * size for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]
     for i, start in enumerate(corners):
         for end in corners[i + 1 :]:
-            missing = np.count_nonzero(start != end)
-            if missing == 1 or (missing == 2 and m.chance(0.2)):
+            apart = np.count_nonzero(start != end)
+            if apart == 1 or (apart == 2 and m.chance(0.2)):
                 m.add("a", bar(start, end, thin))
         m.add("b", sphere(thin * 1.6, *start))
 
@@ -74,30 +75,22 @@ def _bicycle(m: Maker, thin: float) -> None:
         ),
     )
     m.add("b", cylinder(0.12, 0.03).rotated("z", 90).moved(*crank))
-    m.pair(
-        "b",
-        box(0.12, 0.03, 0.08).moved(0.14, float(crank[1]) - 0.17, float(crank[2])),
-        bar(crank + np.array([0.08, 0, 0]), crank + np.array([0.08, -0.17, 0]), 0.015),
-    )
+    for side in (-1, 1):
+        axle, end = (crank + side * np.array([0.08, y, 0]) for y in (0, 0.17))
+        pedal = box(0.12, 0.03, 0.08).moved(side * 0.06).moved(*end)
+        m.add("b", bar(crank, axle, 0.02), bar(axle, end, 0.015), pedal)
 
 
 def _ladder(m: Maker, thin: float) -> None:
     height, half, lean = m.between(1.5, 3), m.between(0.2, 0.5), m.between(0, 0.6)
-    m.pair(
-        "a",
-        bar(
-            (half, 0, lean),
-            (half * m.between(0.5, 1), height, 0),
-            rounded_rectangle(thin * 1.5, thin * 3, 0),
-        ),
-    )
+    narrow = m.between(0.5, 1)
+    stile = rounded_rectangle(thin * 1.5, thin * 3, 0)
+    m.pair("a", bar((half, 0, lean), (half * narrow, height, 0), stile))
     for t in np.linspace(0.1, 0.92, m.count(3, 9)):
-        m.add(
-            "b",
-            bar((-half, t * height, lean * (1 - t)), (half, t * height, lean * (1 - t)), thin),
-        )
+        x, y, z = half * (1 + (narrow - 1) * t), t * height, lean * (1 - t)
+        m.add("b", bar((-x, y, z), (x, y, z), thin))
     if m.chance(0.5):
-        m.pair("a", bar((half * 0.75, height, 0), (half, 0, -lean - 0.3), thin))
+        m.pair("a", bar((half * narrow, height, 0), (half, 0, -lean - 0.3), thin))
 
 
 def _web(m: Maker, thin: float) -> None:
@@ -120,11 +113,8 @@ def _cage(m: Maker, thin: float) -> None:
 
 
 def _hoops(m: Maker, thin: float) -> None:
-    for _ in range(m.count(2, 5)):
-        loop = (
-            torus(m.between(0.5, 0.55), thin, 28)
-            .rotated("x", m.between(0, 180))
-            .rotated("y", m.between(0, 180))
-        )
-        m.add(random_slot(m), loop)
+    for i in range(m.count(2, 5)):
+        # The first one stands upright, and so crosses the stand; they all cross each other.
+        loop = torus(m.between(0.5, 0.55), thin, 28).rotated("x", m.between(0, 180) if i else 90)
+        m.add(random_slot(m), loop.rotated("y", m.between(0, 180)))
     m.add("b", bar((0, -0.9, 0), (0, 0.55, 0), thin), cylinder(0.4, 0.1, 0.3).moved(y=-0.9))

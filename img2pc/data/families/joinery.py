@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from img2pc.data.families.pieces import circle_outline
 from img2pc.data.shapes import Material, Part
-from img2pc.data.solids import Solid, Vector, bar, box, loft, rounded_rectangle
+from img2pc.data.solids import Solid, Vector, bar, box, level_ring, loft, rounded_rectangle
 
 _T = TypeVar("_T")
 Span = tuple[float, float]
@@ -68,6 +68,8 @@ def about(centre: float, size: float) -> Span:
 
 
 def inside(span: Span, margin: float) -> Span:
+    """The span less a margin at both ends, but never nothing."""
+    margin = min(margin, 0.49 * (span[1] - span[0]))
     return span[0] + margin, span[1] - margin
 
 
@@ -107,14 +109,6 @@ def turned(parts: Sequence[Part], degrees: float) -> list[Part]:
     return [part._replace(solid=part.solid.rotated("y", degrees)) for part in parts]
 
 
-def oval(width: float, depth: float, exponent: float = 1.0, points: int = 32) -> Outline:
-    """Superellipse: an oval for exponent 1, nearing a rectangle towards 0."""
-    angle = np.linspace(0, 2 * np.pi, points, endpoint=False) + np.pi / points
-    circle = np.stack([np.cos(angle), np.sin(angle)], -1)
-    outline: Outline = np.sign(circle) * np.abs(circle) ** exponent * [width / 2, depth / 2]
-    return outline
-
-
 def edged_board(outline: Outline, y: Span, edge: str) -> Solid:
     """A board with that outline; its edge is "square", "round", "bevel" or "under" (bevelled)."""
     half = np.abs(outline).max(0)
@@ -127,7 +121,6 @@ def edged_board(outline: Outline, y: Span, edge: str) -> Solid:
     }[edge]
     rings = []
     for inset, level in steps:
-        ring = outline * (1 - inset * thickness / half)
-        height = np.full(len(ring), y[0] + level * thickness)
-        rings.append(np.stack([ring[:, 0], height, ring[:, 1]], -1))
+        inner = outline * (1 - inset * thickness / half)
+        rings.append(level_ring(inner, y[0] + level * thickness))
     return loft(np.stack(rings))

@@ -42,7 +42,7 @@ class Legs:
 
     def at(self, x: float, z: float, height: float) -> list[Part]:
         """One leg whose top is at (x, height, z)."""
-        side, front = (1 if x >= 0 else -1), (1 if z >= 0 else -1)
+        side, front = float(np.sign(x)), float(np.sign(z))
         t = self.thickness
         out = self.splay * height
         foot, top = (side * out, 0.0, front * out), (0.0, height, 0.0)
@@ -140,20 +140,29 @@ def end_frame(
         ]
         return rails + posts
     if kind == "cross":
-        return [beam(finish, (0, h, -s * z), (0, height, s * z), size) for s in (-1, 1)]
+        arms = [beam(finish, (0, h, -s * z), (0, height, s * z), size) for s in (-1, 1)]
+        return [_cut_off(arm, height) for arm in arms]
     if kind == "a":
         apex = z * rng.uniform(0.05, 0.6)
         y = height * rng.uniform(0.25, 0.5)
         arms = [beam(finish, (0, 0.4 * h, s * z), (0, height, s * apex), size) for s in (-1, 1)]
         reach = z + (apex - z) * y / height
-        return [*arms, beam(finish, (0, y, -reach), (0, y, reach), size)]
+        rail = beam(finish, (0, y, -reach), (0, y, reach), size)
+        return [*(_cut_off(arm, height) for arm in arms), rail]
     if kind == "v":
         arms = [beam(finish, (0, h, s * 0.2 * z), (0, height, s * z), size) for s in (-1, 1)]
-        return [*arms, cuboid(finish, about(0, size), (0, size), (-0.3 * z, 0.3 * z))]
+        foot = cuboid(finish, about(0, size), (0, size), (-0.3 * z, 0.3 * z))
+        return [*(_cut_off(arm, height) for arm in arms), foot]
     # "t": a post on a foot, under a head
     feet = cuboid(finish, about(0, 1.3 * size), (0, size), (-z, z))
     top = cuboid(finish, about(0, size), (height - size, height), (-0.8 * z, 0.8 * z))
     return [post, feet, top]
+
+
+def _cut_off(part: Part, height: float) -> Part:
+    """Flat at that height: the end of a slanted beam would come through the top."""
+    vertices = np.minimum(part.solid.vertices, [np.inf, height, np.inf])
+    return part._replace(solid=Solid(vertices, part.solid.faces))
 
 
 def legged_base(
@@ -166,8 +175,8 @@ def legged_base(
     half = legs.thickness / 2
     x, z = max(x - half, 0.03), max(z - half, 0.03)
     parts = legs.four(x, z, height)
-    joined = legs.kind == "hairpin"
-    if not joined and chance(rng, 0.65):
+    has_rails = legs.kind != "hairpin"
+    if has_rails and chance(rng, 0.65):
         drop = min(rng.uniform(0.04, 0.14), 0.3 * height)
         y, board = (height - drop, height), rng.uniform(0.4, 0.9) * half
         for s in (-1, 1):
@@ -175,10 +184,10 @@ def legged_base(
             parts.append(cuboid(finish, about(s * x, board), y, (-z, z)))
         if chance(rng, 0.25):
             fronts = draw_fronts(rng, finish)
-            for cell in cuts(rng, (-x + half, x - half), whole_number(rng, 1, 3), 0):
+            for cell in cuts(rng, inside((-x, x), half), whole_number(rng, 1, 3), 0):
                 parts += fronts.drawer(cell, inside(y, 0.006), z + board / 2, z)
     else:
         parts.append(cuboid(finish, about(0, 2 * x), (height - 0.012, height), about(0, 2 * z)))
-    if not joined and chance(rng, 0.35):
+    if has_rails and chance(rng, 0.35):
         parts += _stretchers(rng, legs, x, z, height)
     return parts

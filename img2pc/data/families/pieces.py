@@ -17,10 +17,12 @@ from img2pc.data.solids import (
     box,
     cylinder,
     lathe,
+    level_ring,
     loft,
     rounded_rectangle,
     sheet,
     smooth_path,
+    superellipse,
     superellipsoid,
     sweep,
 )
@@ -74,8 +76,7 @@ def tapered_block(
         width = (bottom[0] + (top[0] - bottom[0]) * level) * size
         depth = (bottom[1] + (top[1] - bottom[1]) * level) * size
         outline = rounded_rectangle(width, depth, radius)
-        y = np.full(len(outline), level * height)
-        rings.append(np.stack([outline[:, 0], y, outline[:, 1] + shift * level], -1))
+        rings.append(level_ring(outline, level * height) + np.array([0, 0, shift * level]))
     return loft(np.stack(rings))
 
 
@@ -102,10 +103,7 @@ def blob(m: Maker, width: float, height: float, depth: float) -> Solid:
 def circle_outline(
     radius: float, count: int = 24, squareness: float = 1.0
 ) -> Float[ndarray, "point 2"]:
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    unit = np.stack([np.cos(angle), np.sin(angle)], -1)
-    circle: ndarray = radius * np.sign(unit) * np.abs(unit) ** squareness
-    return circle
+    return superellipse(2 * radius, 2 * radius, squareness, count)
 
 
 def torus(radius: float, thickness: float, sections: int = 24) -> Solid:

@@ -26,7 +26,16 @@ from img2pc.data.families.profiles import (
     smooth_profile,
 )
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, bar, cylinder, prism, smooth_path, superellipsoid, sweep
+from img2pc.data.solids import (
+    Solid,
+    bar,
+    cylinder,
+    prism,
+    rotation,
+    smooth_path,
+    superellipsoid,
+    sweep,
+)
 
 
 def plant(rng: np.random.Generator) -> list[Part]:
@@ -131,7 +140,7 @@ def _leafy_plant(m: Maker) -> None:
     ]
     for i in range(count):
         size = length * m.between(0.5, 1.1)
-        lift = m.between(20, 85) if style in ("rosette", "stalks") else m.between(60, 90)
+        lift = m.between(20, 85) if style == "rosette" else m.between(60, 90)
         turn, shape = i * 137.5 + m.between(-15, 15), m.pick(leaves)
         if style == "stems":
             foot = paths[i % len(paths)][m.count(3, 8)]
@@ -170,9 +179,9 @@ def _cactus(m: Maker) -> None:
             )
         return
     if style == "pads":
-        spots = [(0.0, level - 0.05, 0.0)]
+        spots = [(0.0, level - 0.05, 0.0, 0.0)]
         for _ in range(m.count(3, 9)):
-            x, y, lean = m.pick(spots) if len(spots) > 1 else spots[0]
+            x, y, z, lean = m.pick(spots)
             tall = m.between(0.4, 0.8)
             tilt = float(np.clip(lean + m.between(-50, 50), -75, 75))
             pad = (
@@ -180,15 +189,11 @@ def _cactus(m: Maker) -> None:
                 .moved(y=tall * 0.47)
                 .rotated("z", -tilt)
             )
-            m.add("leaf", pad.rotated("y", m.between(-30, 30)).moved(x, y, 0))
+            turn = m.between(-30, 30)
+            m.add("leaf", pad.rotated("y", turn).moved(x, y, z))
             angle = np.radians(tilt)
-            spots.append(
-                (
-                    x + tall * 0.85 * float(np.sin(angle)),
-                    y + tall * 0.85 * float(np.cos(angle)),
-                    tilt,
-                )
-            )
+            end = rotation("y", turn) @ [np.sin(angle), np.cos(angle), 0]
+            spots.append((*(np.array([x, y, z]) + 0.85 * tall * end).tolist(), tilt))
         return
     height, radius = m.between(0.9, 2.5), m.between(0.15, 0.35)
     t = np.linspace(0, 1, 12)
@@ -373,15 +378,16 @@ def _blossom(m: Maker, size: float) -> list[tuple[str, Solid]]:
 def _flowers(m: Maker) -> None:
     """Single flowers and bunches, from the ground, in a pot or in a vase."""
     holder = m.pick(("none", "pot", "vase"))
-    level, mouth = 0.0, 0.1
+    level = root = 0.0
+    mouth = 0.1
     if holder == "pot":
         mouth = m.between(0.25, 0.5)
-        level = _pot(m, mouth) * 0.95
+        level = root = _pot(m, mouth) * 0.95
     elif holder == "vase":
         height, mouth = m.between(0.8, 1.5), m.between(0.12, 0.3)
         belly = [(m.between(0.15, 0.4), 0), (m.between(0.15, 0.5), height * 0.4), (mouth, height)]
         m.add("pot", revolved(hollowed(smooth_profile(belly), 0.03)))
-        level = height * 0.6
+        level, root = height * 0.6, 0.04
     count = m.pick((1, 1, 2, 3, 4, 5))
     size = m.between(0.15, 0.4) * (1.3 if count == 1 else 0.8)
     for i in range(count):
@@ -390,7 +396,7 @@ def _flowers(m: Maker) -> None:
         x, z = lean * np.cos(angle), lean * np.sin(angle)
         inside = min(mouth * 0.6, lean)
         points = [
-            (0, level - 0.02, 0),
+            (0, root - 0.02, 0),
             (inside * np.cos(angle), level + tall * 0.4, inside * np.sin(angle)),
             (x, level + tall, z),
         ]

@@ -47,7 +47,7 @@ def hollowed(
 
 
 def revolved(profile: Profile | Sequence[Point], sections: int = 24) -> Solid:
-    """A lathe; few sections make a polygon about the circle, a flat side to each of ±X."""
+    """A lathe; few sections make a polygon about the circle, a flat side to +X."""
     wider = _polygon_scale(sections)
     points = [(radius * wider, height) for radius, height in profile]
     return lathe(points, sections).rotated("y", 180 / sections)

@@ -13,6 +13,7 @@ from img2pc.data.solids import (
     Solid,
     box,
     cylinder,
+    level_ring,
     loft,
     prism,
     rounded_rectangle,
@@ -89,7 +90,7 @@ def random_solid(m: Maker) -> Solid:
             place = t * (len(outlines) - 1) * 0.9999
             i, u = int(place), place % 1
             mixed = outlines[i] * (1 - u) + outlines[i + 1] * u
-            rings.append(np.column_stack([mixed[:, 0], np.full(24, t - 0.5), mixed[:, 1]]))
+            rings.append(level_ring(mixed, t - 0.5))
         solid = loft(np.stack(rings))
     elif kind == "bowl":
         profile = random_profile(m, m.between(0.3, 1.0), 0.2, 0.6, 10)
@@ -130,9 +131,12 @@ def turned_about(m: Maker, solid: Solid) -> Solid:
 
 def touching(m: Maker, base: Solid, solid: Solid, aligned: bool) -> Solid:
     """The solid moved so that it sinks a little into a random face of `base`."""
-    a, b, c = base.vertices[base.faces[int(m.rng.integers(len(base.faces)))]]
-    normal = np.cross(b - a, c - a)
-    normal = normal / (np.linalg.norm(normal) + 1e-12)
+    a, b, c = np.moveaxis(base.vertices[base.faces], 1, 0)
+    normals = np.cross(b - a, c - a)
+    areas = np.linalg.norm(normals, axis=1)
+    faces = np.flatnonzero(areas > 1e-9)  # some meet in a point
+    face = faces[int(m.rng.integers(len(faces)))]
+    normal, place = normals[face] / areas[face], (a + b + c)[face] / 3
     if aligned:
         solid = aimed(solid, normal)
     reach = solid.vertices @ normal
@@ -144,7 +148,7 @@ def touching(m: Maker, base: Solid, solid: Solid, aligned: bool) -> Solid:
         near = np.linalg.norm(solid.vertices - lowest, axis=1)
         foot = lowest if near.min() < 0.3 * np.ptp(reach) else foot
     sunk = m.between(0.03, 0.35) * float(np.ptp(reach))
-    return solid.moved(*((a + b + c) / 3 - foot - normal * sunk))
+    return solid.moved(*(place - foot - normal * sunk))
 
 
 def random_slot(m: Maker) -> str:

@@ -18,7 +18,6 @@ from img2pc.data.families.seating import (
     both,
     filleted,
     side_panel,
-    superellipse,
 )
 from img2pc.data.solids import (
     Solid,
@@ -29,6 +28,7 @@ from img2pc.data.solids import (
     prism,
     rounded_rectangle,
     smooth_path,
+    superellipse,
     sweep,
 )
 
@@ -102,7 +102,7 @@ def stretchers(rng: Rng, legs: Sequence[tuple[Point, Point]], radius: float) -> 
     low = rng.uniform(0.2, 0.75)
     at = [between(foot, top, low) for top, foot in legs]
     after = [*at[1:], at[0]]
-    if style == "none" or len(legs) < 3:
+    if style == "none":
         return []
     if len(legs) == 4 and style == "H":
         middles = (between(at[0], at[3], 0.5), between(at[1], at[2], 0.5))
@@ -187,11 +187,10 @@ def pedestal(rng: Rng, top: float, reach: float) -> list[Solid]:
     if style == "drum":
         waist = rng.uniform(0.6, 1.1) * reach
         return [lathe([(reach, 0), (waist, top / 2), (reach * rng.uniform(0.8, 1.1), top)], 24)]
-    column = [(stem, 0.01), (stem, top)]
     plate = cylinder(flare, 0.012, sections=20).moved(y=top - 0.006)
     if style == "disc":
         dome = rng.uniform(0.0, 0.05)
-        return [lathe([(reach, 0), (reach, 0.012), (stem, 0.015 + dome), *column[1:]], 24), plate]
+        return [lathe([(reach, 0), (reach, 0.012), (stem, 0.015 + dome), (stem, top)], 24), plate]
     foot = rounded_rectangle(0.05, 0.03, 0.01, 2)
     rise = rng.uniform(0.0, 0.15)
     solids = [cylinder(stem, top - rise, sections=16).moved(y=(top + rise) / 2), plate]
@@ -256,7 +255,8 @@ def _wire_base(rng: Rng, width: float, depth: float, top: float) -> list[Solid]:
     for sx, sz in ((1, 1), (-1, 1), (-1, -1), (1, -1)):
         foot = (sx * width * 0.48, 0.0, sz * depth * 0.48)
         legs.append(((foot[0] * inner, top + 0.005, foot[2] * inner), foot))
-    solids = [bar(a, b, 2 * rod if chance(rng, 0.5) else rod) for a, b in legs]
+    thick = 2 * rod if chance(rng, 0.5) else rod
+    solids = [bar(a, b, thick) for a, b in legs]
     for (a, b), (c, d) in zip(legs, [*legs[1:], legs[0]], strict=True):
         solids += [bar(between(a, b, 0.02), between(c, d, 0.6), rod)]
         solids += [bar(between(c, d, 0.02), between(a, b, 0.6), rod)]
@@ -275,7 +275,7 @@ def slab_sides(rng: Rng, width: float, depth: float, top: float) -> list[Solid]:
 
 def _skirt(rng: Rng, width: float, depth: float, top: float, rounded: bool) -> list[Solid]:
     inset = rng.uniform(0.8, 1.0)
-    exponent = 2.0 if rounded else rng.uniform(4, 9)
+    exponent = 1.0 if rounded else 2 / rng.uniform(4, 9)
     outline = superellipse(width * inset, depth * inset, exponent)
     return [prism(outline, top + 0.01, rng.uniform(0.85, 1.15)).moved(y=top / 2)]
 

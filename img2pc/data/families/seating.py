@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from img2pc.data.families.joinery import chance, pick
 from img2pc.data.shapes import Material, Part
-from img2pc.data.solids import Solid, box, loft, prism, sheet, superellipsoid
+from img2pc.data.solids import Solid, box, level_ring, loft, prism, sheet, superellipsoid
 
 Point = tuple[float, float, float]
 Corner = tuple[float, float]
@@ -132,29 +132,7 @@ def soft_pad(
     if crown > 0:
         rings[-1] = (rings[-1][0], height - 0.15 * edge)
         rings += [(0.7 * rings[-1][0], height + 0.7 * crown), (0.35, height + crown)]
-    return loft(
-        np.stack(
-            [
-                np.stack([outline[:, 0] * s, np.full(len(outline), y), outline[:, 1] * s], -1)
-                for s, y in rings
-            ]
-        )
-    )
-
-
-def superellipse(
-    width: float, depth: float, exponent: float, points: int = 28
-) -> Float[ndarray, "point 2"]:
-    angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
-    x, z = np.cos(angle), np.sin(angle)
-    power = 2 / exponent
-    return np.stack(
-        [
-            width / 2 * np.sign(x) * np.abs(x) ** power,
-            depth / 2 * np.sign(z) * np.abs(z) ** power,
-        ],
-        -1,
-    )
+    return loft(np.stack([level_ring(outline * scale, y) for scale, y in rings]))
 
 
 def puffed_cushion(rng: Rng, width: float, height: float, depth: float, puff: float) -> Solid:
@@ -166,6 +144,6 @@ def puffed_cushion(rng: Rng, width: float, height: float, depth: float, puff: fl
 
 
 def arc(radius: float, span: float, y: float, samples: int) -> Float[ndarray, "sample 3"]:
-    """An arc in plan through the origin whose ends come forward."""
+    """An arc in plan about the origin, its middle at -radius, whose ends come forward."""
     a = np.linspace(-span, span, samples)
     return np.stack([radius * np.sin(a), np.full(samples, y), -radius * np.cos(a)], -1)

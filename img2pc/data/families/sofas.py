@@ -94,30 +94,27 @@ def _box_sofa(rng: Rng) -> list[Part]:
         (sx * (w / 2 - 0.05), sz * (d / 2 - 0.07)) for sx in (-1, 1) for sz in (-1, 1)
     ]
     hard: list[Solid] = []
+    arm: Solid | None = None
+    if arm_style == "thin":
+        r = rng.uniform(0.012, 0.025)
+        x = w / 2 + r
+        loop: list[Point] = [
+            (x, arm_top, d / 2 - 0.03),
+            (x, leg + 0.06, d / 2 - 0.03),
+            (x, leg + 0.06, -d / 2 + 0.04),
+            (x, arm_top, -d / 2 + 0.04),
+        ]
+        flat = rounded_rectangle(2 * r, 2.4 * r, 0.4 * r, 1)
+        arm = sweep(filleted(loop, 0.04, True), flat, closed=True)
+    elif arm_style != "none":
+        arm = arm_solid(rng, arm_style, wide, leg, arm_top, d * 0.98).moved(x=w / 2 + 0.48 * wide)
     for sx in (-1.0, 1.0):
         if plan == "corner" and sx == side:
             length = d + reach
             wall = box(bt, back_h, length, 0.3 * bt)
             soft.append(wall.moved(sx * (w / 2 + 0.45 * bt), leg + back_h / 2, reach / 2))
-            continue
-        if arm_style == "none":
-            continue
-        if arm_style == "thin":
-            r = rng.uniform(0.012, 0.025)
-            x = w / 2 + r
-            loop: list[Point] = [
-                (x, arm_top, d / 2 - 0.03),
-                (x, leg + 0.06, d / 2 - 0.03),
-                (x, leg + 0.06, -d / 2 + 0.04),
-                (x, arm_top, -d / 2 + 0.04),
-            ]
-            flat = rounded_rectangle(2 * r, 2.4 * r, 0.4 * r, 1)
-            solid = sweep(filleted(loop, 0.04, True), flat, closed=True)
-            hard.append(solid if sx > 0 else solid.mirrored())
-            continue
-        arm = arm_solid(rng, arm_style, wide, leg, arm_top, d * 0.98)
-        arm = arm.moved(x=w / 2 + 0.48 * wide)
-        soft.append(arm if sx > 0 else arm.mirrored())
+        elif arm is not None:
+            (hard if arm_style == "thin" else soft).append(arm if sx > 0 else arm.mirrored())
     if plan != "straight":
         soft.append(
             box(each, body_h, reach + 0.05, edge).moved(
@@ -203,9 +200,9 @@ def _chesterfield(rng: Rng) -> list[Part]:
     roll += [(x + out, tall - r, rear - out), (-x - out, tall - r, rear - out)]
     roll += [(-a, b, c) for a, b, c in reversed(roll[:2])]
     soft.append(sweep(filleted(roll, 0.12), r))
-    count = max(1, round(w / 0.65)) if chance(rng, 0.7) else 1
+    count, puff = max(1, round(w / 0.65)) if chance(rng, 0.7) else 1, rng.uniform(0, 0.8)
     for k in range(count):
-        cushion = puffed_cushion(rng, 0.99 * w / count, thick, d - bt, rng.uniform(0, 0.8))
+        cushion = puffed_cushion(rng, 0.99 * w / count, thick, d - bt, puff)
         soft.append(cushion.moved(((k + 0.5) / count - 0.5) * w, h - thick / 2, bt / 2 + 0.01))
     corners = [(sx * x, sz * (d / 2 - 0.06)) for sx in (-1, 1) for sz in (-1, 1)]
     trim = _throw_pillows(rng, w, h, rear + bt + 0.04, 5)

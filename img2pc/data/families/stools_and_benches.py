@@ -43,7 +43,6 @@ from img2pc.data.families.seating import (
     ribbon,
     side_panel,
     soft_pad,
-    superellipse,
 )
 from img2pc.data.shapes import Part
 from img2pc.data.solids import (
@@ -55,6 +54,7 @@ from img2pc.data.solids import (
     prism,
     rounded_rectangle,
     smooth_path,
+    superellipse,
     superellipsoid,
     sweep,
 )
@@ -164,7 +164,7 @@ def _pouf(rng: Rng) -> list[Part]:
         radius = w / 2.4 * (1 - pinch * np.sin(np.pi * v))
         return look.parts([lathe(np.stack([radius, v * h], -1).tolist(), 22)])
     round_top = style == "drum"
-    outline = superellipse(w, w if round_top else d, 2.0 if round_top else rng.uniform(4, 14))
+    outline = superellipse(w, w if round_top else d, 1.0 if round_top else 2 / rng.uniform(4, 14))
     split = rng.uniform(0.4, 0.9)
     body = prism(outline * 0.97, (h - leg) * split + 0.01).moved(y=leg + (h - leg) * split / 2)
     lid = soft_pad(outline, (h - leg) * (1 - split) + 0.01, 0.04, rng.uniform(0, 0.05))
@@ -182,14 +182,16 @@ def _folding_stool(rng: Rng) -> list[Part]:
     r = rng.uniform(0.01, 0.02)
     section = rounded_rectangle(2 * r, 1.4 * r, 0.3 * r, 2)
     hard: list[Solid] = []
+    bowed = chance(rng, 0.5)
     for z in (d / 2, -d / 2):
-        if chance(rng, 0.5):
+        if bowed:
             bow = smooth_path([(-w / 2, 0, z), (-0.1 * w, 0.4 * h, z), (w / 2, h, z)], 9)
             hard += both(sweep(bow, section))
         else:
             hard += both(bar((-w / 2, 0, z), (w / 2, h, z), section))
-    for x, y in ((w / 2, h), (w / 2, 0.01), (0.0, h / 2)):
+    for x, y in ((w / 2, h), (w / 2, 0.01)):
         hard += both(bar((x, y, -d / 2), (x, y, d / 2), 0.8 * r))
+    hard.append(bar((0, h / 2, -d / 2), (0, h / 2, d / 2), 0.8 * r))
     x_line = np.linspace(-1, 1, 13)
     sag = rng.uniform(0.0, 0.07)
     path = np.stack([x_line * w / 2, h + r - sag * (1 - x_line**2), np.zeros(13)], -1)
@@ -327,6 +329,7 @@ def _bench_legs(rng: Rng, w: float, d: float, top: float) -> list[Solid]:
     r = rng.uniform(0.02, 0.05)
     section = rounded_rectangle(2 * r, 2 * r, 0.2 * r, 1)
     solids: list[Solid] = []
+    post = rng.uniform(0.2, 0.5) * d
     for side in (-x + r, x - r):
         if style == "cross":
             solids.append(bar((side, 0, -0.45 * d), (side, top, 0.42 * d), section))
@@ -334,7 +337,7 @@ def _bench_legs(rng: Rng, w: float, d: float, top: float) -> list[Solid]:
         else:
             solids.append(box(2 * r, 0.06, 0.95 * d).moved(side, 0.03, 0))
             solids.append(box(2 * r, 0.05, 0.9 * d).moved(side, top - 0.025, 0))
-            solids.append(box(1.6 * r, top, rng.uniform(0.2, 0.5) * d).moved(side, top / 2, 0))
+            solids.append(box(1.6 * r, top, post).moved(side, top / 2, 0))
     level = top * rng.uniform(0.3, 0.6) if style == "trestle" else top / 2
     return [*solids, bar((-x + r, level, 0), (x - r, level, 0), 0.6 * r)]
 
@@ -396,7 +399,5 @@ def _curved_bench(rng: Rng) -> list[Part]:
         wall = arc(radius + d / 2 - thick / 2, span, h - t / 2 + back / 2, 17)
         soft.append(sweep(wall, rounded_rectangle(thick, back + t, 0.3 * thick, 2)))
     if chance(rng, 0.2):
-        return draw_look(rng).parts(
-            [part.scaled(z=-1) for part in hard + soft], [], [leg.scaled(z=-1) for leg in legs]
-        )
+        hard, soft, legs = ([part.scaled(z=-1) for part in each] for each in (hard, soft, legs))
     return draw_look(rng).parts(hard, soft, legs)

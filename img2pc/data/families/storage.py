@@ -21,7 +21,6 @@ from img2pc.data.families.joinery import (
     draw_finish,
     inside,
     midpoint,
-    oval,
     pick,
     rod,
     shifted,
@@ -30,7 +29,15 @@ from img2pc.data.families.joinery import (
 )
 from img2pc.data.families.legs import draw_legs, end_frame
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, lathe, loft, prism, rounded_rectangle
+from img2pc.data.solids import (
+    Solid,
+    lathe,
+    level_ring,
+    loft,
+    prism,
+    rounded_rectangle,
+    superellipse,
+)
 
 
 class Storage(NamedTuple):
@@ -64,9 +71,8 @@ def _moulding(body: Finish, x: Span, y: float, z: Span, rise: float, flare: floa
     for u, v in ((0.0, 0.0), (0.15, 0.3), (0.6, 0.45), (0.8, 0.9), (1.0, 0.9), (1.0, 1.0)):
         grow = u * flare
         width, depth = x[1] - x[0] + 2 * grow, z[1] - z[0] + 2 * grow
-        outline = rounded_rectangle(width, depth, 0) + np.array([midpoint(x), midpoint(z)])
-        height = np.full(4, y + v * rise)
-        rings.append(np.stack([outline[:, 0], height, outline[:, 1]], -1))
+        outline = rounded_rectangle(width, depth, 0)
+        rings.append(level_ring(outline, y + v * rise) + np.array([midpoint(x), 0, midpoint(z)]))
     return body.of(loft(np.stack(rings)))
 
 
@@ -87,10 +93,10 @@ def _underneath(
         return [*shifted(end, -0.9 * x), *shifted(end, 0.9 * x), rail]
     if kind == "bracket":
         size = rng.uniform(0.06, 0.16)
+        foot = prism(rounded_rectangle(size, size * 0.7, 0), top, rng.uniform(1, 1.3))
         parts = []
         for sx in (-1, 1):
             for sz in (-1, 1):
-                foot = prism(rounded_rectangle(size, size * 0.7, 0), top, rng.uniform(1, 1.3))
                 parts.append(body.of(foot.moved(sx * (x - size / 2), top / 2, sz * (z - size / 2))))
         return parts
     finish = body if chance(rng, 0.5) else draw_finish(rng, "legs", "metal", "wood")
@@ -339,7 +345,7 @@ def _corner_shelf(rng: np.random.Generator, x: float, height: float, board: Fini
     count = whole_number(rng, 3, 6)
     t, radius = rng.uniform(0.012, 0.03), min(x, 0.45)
     if kind == "round":
-        outline = oval(2 * radius, 2 * radius * rng.uniform(0.7, 1.0), 1.0, 24)
+        outline = superellipse(2 * radius, 2 * radius * rng.uniform(0.7, 1.0))
     elif kind == "triangle":
         outline = np.array([(radius, -radius), (-radius, radius), (-radius, -radius)])
     else:
@@ -356,12 +362,12 @@ def _corner_shelf(rng: np.random.Generator, x: float, height: float, board: Fini
         parts.append(board.of(prism(flat, t).moved(y=level + t / 2)))
     if kind == "round":
         frame = board if chance(rng, 0.5) else draw_finish(rng, "frame", "metal", "wood")
-        posts = whole_number(rng, 3, 4)
+        posts, thick = whole_number(rng, 3, 4), rng.uniform(0.007, 0.02)
         for i in range(posts):
             a = 2 * np.pi * i / posts + np.pi / 6
             reach = np.array([np.cos(a), 0.72 * np.sin(a)]) * radius * 0.92 * shrink
             start, end = (reach[0], 0.0, reach[1]), (reach[0], height, reach[1])
-            parts.append(rod(frame, start, end, rng.uniform(0.007, 0.02)))
+            parts.append(rod(frame, start, end, thick))
         return parts
     edge = (-radius, radius)
     if chance(rng, 0.5):
@@ -430,7 +436,7 @@ def bookcase(rng: np.random.Generator) -> list[Part]:
             if cx[1] - cx[0] > 0.12 and cy[1] - cy[0] > 0.12:
                 content = pick(rng, "doors", "drawers")
                 parts += fill_cells(rng, cx, cy, (z[0], z[1] - 0.005), fronts, content)
-    if cells and chance(rng, 0.45):
+    if chance(rng, 0.45):
         colours = [Finish("books", "paper"), Finish("covers", "fabric"), Finish("boxes", "plastic")]
         order = rng.permutation(len(cells))
         for i in order[: whole_number(rng, 1, min(12, len(cells)))]:

@@ -8,12 +8,12 @@ from img2pc.data.families.cases import case_body, draw_fronts
 from img2pc.data.families.joinery import (
     Finish,
     Outline,
+    Span,
     about,
     chance,
     cuboid,
     draw_finish,
     edged_board,
-    oval,
     pick,
     rod,
     shifted,
@@ -22,7 +22,16 @@ from img2pc.data.families.joinery import (
 )
 from img2pc.data.families.legs import draw_legs, end_frame, legged_base
 from img2pc.data.shapes import Part
-from img2pc.data.solids import Solid, cylinder, lathe, prism, rounded_rectangle, smooth_path, sweep
+from img2pc.data.solids import (
+    Solid,
+    cylinder,
+    lathe,
+    prism,
+    rounded_rectangle,
+    smooth_path,
+    superellipse,
+    sweep,
+)
 
 
 def _pedestal(rng: np.random.Generator, radius: float, height: float, finish: Finish) -> Part:
@@ -106,13 +115,13 @@ def _top_outline(rng: np.random.Generator, width: float, depth: float) -> tuple[
         radius = rng.uniform(0.05, 0.5) * min(width, depth)
         return rounded_rectangle(width, depth, radius, 5), 0.85
     if kind == "oval":
-        return oval(width, depth), 0.68
+        return superellipse(width, depth, points=32), 0.68
     if kind == "squircle":
-        return oval(width, depth, rng.uniform(0.3, 0.7)), 0.8
+        return superellipse(width, depth, rng.uniform(0.3, 0.7), 32), 0.8
     if kind == "polygon":
-        return oval(width, depth, 1.0, whole_number(rng, 5, 8)), 0.62
+        return superellipse(width, depth, 1.0, whole_number(rng, 5, 8)), 0.62
     if kind == "organic":
-        outline = oval(width, depth)
+        outline = superellipse(width, depth, points=32)
         angle = np.arctan2(outline[:, 1], outline[:, 0])
         wave = sum(
             rng.uniform(0, 0.2) / k * np.sin(k * angle + rng.uniform(0, 6.3)) for k in (1, 2, 3)
@@ -168,19 +177,21 @@ def _ended_base(
     for s in (-1, 1):
         ends = [p._replace(solid=_leaned(p.solid, s * lean, height)) for p in end]
         parts += shifted(ends, s * x)
-    parts.append(cuboid(finish, (-x, x), about(height - size / 3, size * 0.66), about(0, size)))
+
+    def rail(y: float, tall: float, across: Span) -> Part:
+        out = x + np.tan(np.radians(lean)) * (height - y)
+        return cuboid(finish, (-out, out), about(y, tall), across)
+
+    parts.append(rail(height - size / 3, size * 0.66, about(0, size)))
     if kind == "panel" and chance(rng, 0.5):
-        y = rng.uniform(0.15, 0.6) * height
-        parts.append(cuboid(finish, (-x, x), about(y, size), (-z, z)))
+        parts.append(rail(rng.uniform(0.15, 0.6) * height, size, (-z, z)))
     elif kind == "t" or (kind == "cross" and chance(rng, 0.5)):
         y = height * (rng.uniform(0.2, 0.75) if kind == "t" else 0.5)
-        parts.append(cuboid(finish, (-x, x), about(y, size), about(0, size)))
+        parts.append(rail(y, size, about(0, size)))
     elif kind == "sled":
         for s in (-1, 1):
             level = size / 2 if chance(rng, 0.5) else height - size / 2
-            parts.append(
-                cuboid(finish, (-x, x), about(level, size), about(s * (z - size / 2), size))
-            )
+            parts.append(rail(level, size, about(s * (z - size / 2), size)))
     return parts
 
 
@@ -214,7 +225,7 @@ def _central_base(
             return shifted(parts, -apart) + shifted(parts, apart) + middle
         return parts
     if kind == "drum":
-        outline = oval(2 * x, 2 * z, whole_number(rng, 1, 3) / 3) * rng.uniform(0.4, 1.1)
+        outline = superellipse(2 * x, 2 * z, whole_number(rng, 1, 3) / 3) * rng.uniform(0.4, 1.1)
         return [finish.of(prism(outline, height, rng.uniform(0.6, 1.3)).moved(y=height / 2))]
     if kind == "panels":
         count, size = whole_number(rng, 2, 4), rng.uniform(0.015, 0.06)

@@ -86,7 +86,8 @@ def _bottle(m: Maker) -> None:
         10,
     )
     profile = np.concatenate([[(radius * 0.92, 0)], body, top[1:]])
-    solid = revolved(profile, random_sections(m))
+    sections = random_sections(m)
+    solid = revolved(profile, sections)
     if m.chance(0.3):
         solid = solid.scaled(z=m.between(0.4, 0.9))
     m.add("body", solid)
@@ -122,7 +123,7 @@ def _bottle(m: Maker) -> None:
         )
     if m.chance(0.4):
         low, high = shoulder * m.between(0.1, 0.3), shoulder * m.between(0.6, 0.95)
-        if waist == radius and len(solid.vertices) > 300:
+        if waist == radius and sections == 24:
             wrap = revolved([(radius * 1.01, low), (radius * 1.01, high)])
             scale = float(np.ptp(solid.vertices[:, 2]) / np.ptp(solid.vertices[:, 0]))
             m.add("label", wrap.scaled(z=scale))
@@ -149,7 +150,7 @@ def _vase(m: Maker) -> None:
         for _ in range(m.count(1, 6)):
             lean = m.between(-0.8, 0.8), m.between(-0.8, 0.8)
             tip = (lean[0], height * m.between(1.3, 2), lean[1])
-            stalk = [(0, 0.1, 0), (lean[0] * 0.1, height, lean[1] * 0.1), tip]
+            stalk = [(0, 0.01, 0), (lean[0] * 0.1, height, lean[1] * 0.1), tip]
             m.add("stem", sweep(smooth_path(stalk, 8), circle_outline(0.02, 5)))
             m.add("flower", sphere(m.between(0.08, 0.2), *tip))
 
@@ -280,8 +281,10 @@ def _bucket(m: Maker) -> None:
     radius = m.between(0.4, 0.8)
     height = radius * m.between(1.0, 2.2)
     profile = np.array([(radius * m.between(0.6, 0.95), 0), (radius, height)])
-    m.add("body", revolved(hollowed(profile, 0.03), m.pick((28, 28, 28, 4, 6))))
-    m.add("body", torus(radius, 0.03, 28).moved(y=height))
+    sections = m.pick((28, 28, 28, 4, 6))
+    m.add("body", revolved(hollowed(profile, 0.03), sections))
+    if sections == 28:
+        m.add("body", torus(radius, 0.03, 28).moved(y=height))
     swing = m.between(-100, 100)
     angle = np.linspace(0, np.pi, 18)
     bail = np.stack([radius * np.cos(angle), radius * 1.05 * np.sin(angle), 0 * angle], -1)
