@@ -181,7 +181,10 @@ def test_a_pipe_from_a_picture_to_a_solid(tmp_path: Path) -> None:
     solid = tmp_path / "chair.stl"
     picture = (ROOT / "examples" / "chair.png").open("rb")
     first = subprocess.Popen(
-        [*COMMAND, "reconstruct", "-"], stdin=picture, stdout=subprocess.PIPE, env=ENVIRONMENT
+        [*COMMAND, "reconstruct", "-", "--points", "8000"],
+        stdin=picture,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
     )
     second = subprocess.run(
         [*COMMAND, "mesh", "-", "-o", str(solid)],
