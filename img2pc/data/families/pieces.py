@@ -108,8 +108,7 @@ def circle_outline(
 
 def torus(radius: float, thickness: float, sections: int = 24) -> Solid:
     """A torus lying flat about the origin."""
-    outline = circle_outline(radius, sections)
-    path = np.stack([outline[:, 0], np.zeros(sections), outline[:, 1]], -1)
+    path = level_ring(circle_outline(radius, sections), 0.0)
     return sweep(path, circle_outline(thickness, 8), closed=True)
 
 

@@ -26,6 +26,7 @@ from img2pc.data.solids import (
     Solid,
     cylinder,
     lathe,
+    level_ring,
     prism,
     rounded_rectangle,
     smooth_path,
@@ -243,8 +244,7 @@ def _central_base(
         a, b = 2 * np.pi * i / count, 2 * np.pi * i / count + np.radians(twist)
         start = (foot * np.cos(a), radius, foot * np.sin(a))
         parts.append(rod(finish, start, (head * np.cos(b), height, head * np.sin(b)), radius))
-    turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    ring = np.stack([foot * np.cos(turn), np.full(24, radius), foot * np.sin(turn)], -1)
+    ring = level_ring(superellipse(2 * foot, 2 * foot), radius)
     return [
         *parts,
         finish.of(sweep(ring, rounded_rectangle(2 * radius, 2 * radius, 0), closed=True)),
