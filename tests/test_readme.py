@@ -1,4 +1,4 @@
-"""README.md says what is so: its commands exist, with the options that it uses."""
+"""README.md and the model card say what is so: their commands exist, with the options they use."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from img2pc.errors import Img2pcError
 
 from .conftest import ROOT
 
-README = ROOT / "README.md"
+README, CARD = ROOT / "README.md", ROOT / "weights" / "README.md"
+EXPERIMENTS = ROOT / "weights" / "EXPERIMENTS.md"
 
 
-def shell_blocks() -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S)
+def shell_blocks(document: Path = README) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def commands() -> list[list[str]]:
+def commands(document: Path = README) -> list[list[str]]:
     """The arguments of every `img2pc …` command in the shell blocks."""
     found: list[list[str]] = []
-    for block in shell_blocks():
+    for block in shell_blocks(document):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             breaks = [
@@ -52,10 +53,12 @@ def test_the_pytorch_to_install_first_is_one_that_pip_keeps() -> None:
     assert f'pip install "torch{bounds[1]}" --index-url' in README.read_text(encoding="utf-8")
 
 
-def test_every_command_parses() -> None:
+@pytest.mark.parametrize("document", [README, CARD], ids=["readme", "card"])
+def test_every_command_parses(document: Path) -> None:
     """Arguments, options and their values are accepted; nothing is run."""
     group = typer.main.get_command(app)
-    for words in commands():
+    assert commands(document)
+    for words in commands(document):
         arguments = [word for word in words if word != "--debug"]
         if not arguments or {"--help", "--version"} & set(arguments):
             continue
@@ -109,7 +112,19 @@ def test_exit_codes_are_listed() -> None:
     assert listed == {0, 2, 130} | {error.exit_code for error in errors}
 
 
-def test_files_that_it_links_to_exist() -> None:
-    text = README.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:\s]+)\)", text) + re.findall(r'src="([^":]+)"', text):
-        assert (ROOT / target).exists(), target
+def anchors(document: Path) -> set[str]:
+    """What GitHub calls the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("document", [README, CARD, EXPERIMENTS], ids=lambda each: each.stem)
+def test_what_it_links_to_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^):\s]+)\)", text) + re.findall(r'src="([^":]+)"', text)
+    assert targets
+    for target in targets:
+        name, _, anchor = target.partition("#")
+        file = document.parent / name if name else document
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
