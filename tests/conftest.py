@@ -18,9 +18,14 @@ import pytest
 import torch
 from PIL import Image
 
-# Of whoever runs the tests: colours within what is compared, and other weights.
-for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "IMG2PC_WEIGHTS"):
+# Of whoever runs the tests: colours and narrow lines within what is compared, and other weights.
+for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "COLUMNS"):
     os.environ.pop(name, None)
+os.environ.pop("IMG2PC_WEIGHTS", None)
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # clouds are compared to the bit
+# Nor the model that rembg may have downloaded, which sees an object in anything.
+OWN_U2NET_HOME = os.environ.get("U2NET_HOME")
+os.environ["U2NET_HOME"] = str(Path(__file__).parent / "no-models")
 # As the command line does. Also, what Numba compiles would run in threads of the TBB that Open3D
 # brings; at the end of a process that has both (only tests have: test_meshing.sparing) it would
 # wait for them for ever.
@@ -78,7 +83,11 @@ def img2pc(
 def img2pc_process(*arguments: object) -> Ran:
     """Runs a command line in a process of its own."""
     ran = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=300,
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 

@@ -19,6 +19,7 @@ from img2pc.cameras import (
     views_after_mirroring,
     views_after_quarter_turns,
 )
+from img2pc.cameras import random_cameras as novel_cameras
 from img2pc.data.ray_caster import RayCaster, cast_views
 from img2pc.data.shapes import Shape
 from img2pc.data.solids import Solid, rotation
@@ -41,6 +42,19 @@ def project_one(cameras: OrthographicCameras, *point: float) -> torch.Tensor:
     """(u, v, depth) of one object-frame point in each camera."""
     points = torch.tensor(point).to(cameras.camera_from_object).expand(8, 1, 3)
     return cameras.project(points)[:, 0]
+
+
+def test_novel_cameras_are_uniform_on_the_sphere_and_rolled_uniformly() -> None:
+    """Each coordinate of a point that is uniform on a sphere is uniform (Archimedes)."""
+    count = 20_000
+    found = novel_cameras(count, 8, torch.Generator().manual_seed(0))
+    towards_centre = found.camera_from_object[:, 2, :3]
+    upright = cameras_towards_centre(-towards_centre, 8)
+    rolled = (found.camera_from_object @ upright.object_from_camera)[:, :3, :3]
+    roll = torch.atan2(rolled[:, 0, 1], rolled[:, 0, 0]) / pi
+    even = torch.linspace(-1, 1, count)
+    for values in (*towards_centre.T, roll):
+        assert (values.sort().values - even).abs().max() < 0.03
 
 
 def test_convention_fixed_viewpoints() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from img2pc.cameras import fixed_cameras
+from img2pc.cameras import fixed_cameras, transform
 from img2pc.chamfer import (
     _FAR,
     MISSED,
@@ -17,6 +17,7 @@ from img2pc.chamfer import (
     _expected_cost,
     _nearest,
     _nearest_of_all,
+    _parts,
     _sample,
     chamfer_losses,
 )
@@ -98,6 +99,46 @@ def test_a_pixel_counts_once_however_often_it_is_drawn() -> None:
     cost = torch.log1p(nearest / SCALE)
     expected = _expected_cost(cost, torch.full(cost.shape, 0.5)).mean()
     assert found.true_to_predicted.item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+def test_the_whole_loss_against_all_distances() -> None:
+    """Of so few pixels all are drawn, each as often as the others."""
+    generator = torch.Generator().manual_seed(46)  # no two of the surface are in one cell
+    cameras, shape = fixed_cameras(8), (1, 8, 8, 8)
+    depth = 1 + 0.2 * torch.randn(shape, generator=generator)
+    logits = torch.rand(shape, generator=generator) * 4 - 2
+    predicted = views_from_depth(depth, logits)
+    true = views_from_depth(
+        1 + 0.2 * torch.randn(shape, generator=generator), torch.full(shape, inf)
+    )
+    points, surface = (
+        transform(cameras.object_from_camera, views.coordinates[0].flatten(1, 2)).reshape(-1, 3)
+        for views in (predicted, true)
+    )
+    assert len((surface / 0.01).floor().unique(dim=0)) == len(surface)
+    distance, exists = torch.cdist(surface, points), logits.sigmoid().flatten()
+    cost = torch.log1p(distance.min(0).values / SCALE)
+    accuracy = (exists * cost).sum() / exists.sum()
+    completeness = torch.zeros(len(surface))
+    near = distance.sort(1).indices[:, :6]
+    for outcome in product([False, True], repeat=6):
+        there = torch.tensor(outcome)
+        chance = torch.where(there, exists[near], 1 - exists[near]).prod(1)
+        nearest = distance.gather(1, near).where(there, inf).min(1).values.nan_to_num(posinf=MISSED)
+        completeness += chance * torch.log1p(nearest / SCALE)
+    found = chamfer_losses(predicted, true, cameras, torch.Generator().manual_seed(0))
+    assert_close(found.predicted_to_true, accuracy, rtol=1e-4, atol=0)
+    assert_close(found.true_to_predicted, completeness.mean(), rtol=1e-4, atol=0)
+
+
+def test_parts_are_as_many_wherever_the_area_is() -> None:
+    """Cameras see eight points in each of the 400 cells of one plate, one in those of another."""
+    rows, columns = torch.meshgrid(torch.arange(20), torch.arange(20), indexing="ij")
+    centres = torch.stack([rows, columns, torch.zeros_like(rows)], -1).reshape(-1, 3) * 0.01 + 0.005
+    beside = torch.tensor([0.3, 0.0, 0.0])
+    surface = torch.cat([centres.repeat(8, 1), centres + beside])[None]
+    parts = _parts(surface, torch.Generator().manual_seed(0))
+    assert ((parts[..., 0] < 0.25).float().mean() - 0.5).abs() < 0.01
 
 
 def test_expected_cost_against_all_outcomes() -> None:

@@ -691,6 +691,32 @@ def test_from_data_to_measured_weights(
     assert np.isfinite(json.loads(measured.out)["means"][-1]["values"]).all()
 
 
+@pytest.mark.parametrize("command", ["data", "pack"])
+def test_of_a_folder_with_splits_what_is_to_train_is_taken(
+    command: str, img2pc, tmp_path: Path
+) -> None:
+    meshes, out = tmp_path / "meshes", tmp_path / "out"
+    meshes.mkdir()
+    rows = [("seen", "train"), ("kept", "test"), ("chosen", "val")]
+    for name, _ in rows:
+        trimesh.creation.box().export(meshes / f"{name}.glb")
+    listed = "".join(f"{name}.glb,{name},{split}\n" for name, split in rows)
+    (meshes / "manifest.csv").write_text("path,category,split\n" + listed)
+    few = ("--objects", 8, "--pictures", 1, "--size", 16, "--workers", 1, "--surface-points", 50)
+    if command == "data":
+        ran = img2pc("data", out, "--meshes", meshes, "--mesh-share", 1, *few)
+        categories = set(ShardedDataset(out).categories)
+    else:
+        ran = img2pc("pack", meshes, out)
+        categories = {
+            category
+            for category in ("seen", "kept", "chosen")
+            if category.encode() in out.read_bytes()
+        }
+    assert ran.code == 0, ran.err
+    assert categories == {"seen"}
+
+
 def test_meshes_that_would_be_left_out_are_not_drawn_from(img2pc, tmp_path: Path) -> None:
     (tmp_path / "meshes").mkdir()
     trimesh.creation.box().export(tmp_path / "meshes" / "one.glb")
@@ -723,6 +749,26 @@ def test_a_pack_does_for_its_folder(img2pc, tmp_path: Path) -> None:
     (objects,) = (tmp_path / "shards").glob("objects-*")
     assert b"box" in objects.read_bytes()[:2000]
     assert ShardedDataset(tmp_path / "shards").surface(0).shape == (100, 3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupted_training_saves_what_it_has(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ("--size", "tiny", "--steps", 10_000, "--batch-size", 2)
+    process = subprocess.Popen(
+        [*INTERRUPTIBLE, "train", str(run), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    wait_until((run / "log.csv").exists, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert out == f"{run / 'weights.safetensors'}\n"
+    assert "Traceback" not in err
+    assert 0 < load_weights(run / "weights.safetensors")[1].samples < 20_000
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

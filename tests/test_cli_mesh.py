@@ -25,7 +25,14 @@ from img2pc.pointclouds import PointCloud, write_ply
 from img2pc.reconstruction import Reconstructor
 
 from . import test_meshing
-from .conftest import COMMAND, ENVIRONMENT, Ran, assert_one_line, img2pc_process, wait_until
+from .conftest import (
+    ENVIRONMENT,
+    INTERRUPTIBLE,
+    Ran,
+    assert_one_line,
+    img2pc_process,
+    wait_until,
+)
 from .test_meshing import ball, judge, seen
 
 SUFFIXES = [".stl", ".obj", ".ply", ".glb", ".3mf"]
@@ -388,17 +395,22 @@ def test_walls_of_what_has_no_inside_are_not_measured(img2pc: Run, tmp_path: Pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_killed_command_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_leaves_nothing_behind(number: int, code: int, tmp_path: Path) -> None:
     """While it waits for a cloud on stdin, with a temporary folder to put it into."""
     process = subprocess.Popen(
-        [*COMMAND, "mesh", "-", "-o", "x.stl"],
+        [*INTERRUPTIBLE, "mesh", "-", "-o", "x.stl"],
         stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         cwd=tmp_path,
         env=ENVIRONMENT | {"TMPDIR": str(tmp_path)},
     )
     wait_until(lambda: any(tmp_path.iterdir()), process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 143
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 

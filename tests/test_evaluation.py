@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from img2pc.cameras import fixed_cameras
 from img2pc.checkpoints import WeightsInfo
-from img2pc.data.dataset import ShardedDataset
+from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.data.shapes import Shape
 from img2pc.errors import BadInputError
 from img2pc.evaluation import (
@@ -347,6 +347,22 @@ def test_the_record_is_json_and_names_its_columns(shards: Path, small: WeightsIn
     of_all = [row for row in record["means"] if row["category"] == "all"]
     assert [row["method"] for row in of_all] == ["truth", "nothing"]
     assert dict(zip(record["columns"], of_all[1]["values"], strict=True))["Chamfer"] == 200.0
+
+
+def test_the_bundled_weights_are_about_as_good_as_their_card_says(tmp_path: Path) -> None:
+    """On sixteen of its held-out objects."""
+    settings = DataSettings(seed=1_000_001, pictures_per_object=1, surface_points=8192)
+    assert list(write_shards(tmp_path / "held-out", settings, 16, workers=2))[-1] == 16
+    reconstructor = Reconstructor.load()
+    _, cases = list_cases(tmp_path / "held-out", reconstructor.info)
+    results = evaluate({"generator": generator_method(reconstructor)}, cases)
+    (means,) = [each for each in summarise(results) if each.category == "all"]
+    values = dict(zip(SUMMARY_COLUMNS, means.values, strict=True))
+    iou, f_score = values["mask IoU"], values["F@2%"]
+    assert iou is not None
+    assert iou > 0.65
+    assert f_score is not None
+    assert f_score > 60
 
 
 def scores(category: str, distance: float, iou: float | None, method: str = "ours") -> CaseScores:

@@ -21,7 +21,7 @@ from img2pc import foreground
 from img2pc.errors import BadInputError
 from img2pc.foreground import Background, find_foreground, rembg_model
 
-from .conftest import COMMAND
+from .conftest import COMMAND, OWN_U2NET_HOME
 
 ROOT = Path(__file__).parent.parent
 
@@ -411,9 +411,13 @@ def test_the_command_compiles_nothing_to_run_it(
     assert list(cache.iterdir()) == []
 
 
-@pytest.mark.skipif(rembg_model() is None, reason="isnet-general-use is not on this computer")
-def test_rembg_finds_an_object_before_a_texture() -> None:
+def test_rembg_finds_an_object_before_a_texture(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rembg", reason="img2pc[rembg] is not installed")
+    monkeypatch.delenv("U2NET_HOME")
+    if OWN_U2NET_HOME is not None:
+        monkeypatch.setenv("U2NET_HOME", OWN_U2NET_HOME)
+    if rembg_model() is None:
+        pytest.skip("isnet-general-use is not on this computer")
     rgb = textured(240, 0, (110, 130, 90))
     rgb[disc(70, 240)] = (190, 70, 60)
     found = find_foreground(opaque(rgb))

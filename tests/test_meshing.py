@@ -573,12 +573,46 @@ def surface_of(solid: Manifold) -> Callable[..., Surface]:
     return lambda *request: surface
 
 
-def test_what_has_swollen_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def with_a_balloon(radius: float) -> Callable[..., Surface]:
     """A balloon that grows out of a ball of radius 0.5, as the cloud is scaled."""
-    balloon = Manifold.sphere(0.2, 48).translate((0.35, 0.35, 0.35))
-    monkeypatch.setattr(meshing, "poisson_surface", surface_of(Manifold.sphere(0.5, 96) + balloon))
+    balloon = Manifold.sphere(radius, 48).translate((0.35, 0.35, 0.35))
+    return surface_of(Manifold.sphere(0.5, 96) + balloon)
+
+
+def test_what_has_swollen_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", with_a_balloon(0.2))
     solid = solid_from_cloud(ball(), MeshSettings(foot=False))
     assert np.linalg.norm(solid.mesh.vertices - [0, 0, 50], axis=1).max() < 60
+    assert any(said.startswith("swellings cut off: ") for said in solid.warnings)
+
+
+def test_a_small_swelling_is_cut_off_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", with_a_balloon(0.1))
+    solid = solid_from_cloud(ball(), MeshSettings(foot=False))
+    assert 0 < solid.carved_share < 0.01
+    assert not any("swellings" in said for said in solid.warnings)
+
+
+def test_what_has_swollen_is_left_if_you_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meshing, "poisson_surface", with_a_balloon(0.2))
+    solid = solid_from_cloud(ball(), MeshSettings(foot=False, carve=False))
+    assert np.linalg.norm(solid.mesh.vertices - [0, 0, 50], axis=1).max() > 70
+    assert solid.carved_share == 0
+
+
+def test_noise_is_taken_out_unless_you_say_otherwise() -> None:
+    even = ball(20_000)
+    noise = np.random.default_rng(0).normal(0, 0.01, even.points.shape)
+    cloud = replace(even, points=even.points + noise)
+    smooth, rough = (
+        np.linalg.norm(
+            solid_from_cloud(cloud, MeshSettings(foot=False, smooth=smooth)).mesh.vertices
+            - [0, 0, 50],
+            axis=1,
+        ).std()
+        for smooth in (True, False)
+    )
+    assert smooth < rough / 2
 
 
 def test_a_swelling_that_holds_the_parts_together_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -718,6 +752,7 @@ def test_the_finest_solid_is_taken_of_those_that_lose_alike() -> None:
     )
     solid = solid_from_cloud(two, MeshSettings(bridge=False))
     assert solid.dropped_share == pytest.approx(0.5, abs=0.02)
+    assert any(said.startswith("loose pieces dropped: ") for said in solid.warnings)
     assert solid.method.startswith("Poisson at depth")
     assert not solid.method.endswith("cube")
 
@@ -725,6 +760,25 @@ def test_the_finest_solid_is_taken_of_those_that_lose_alike() -> None:
 def test_a_file_of_no_known_kind_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"ball\.foo does not end in \.stl"):
         mesh_to_file(ball(), tmp_path / "ball.foo")
+
+
+def test_the_file_is_judged_and_not_the_mesh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A face is lost on the way into the file."""
+    box = trimesh.creation.box((20, 20, 20))
+    mesh = TriangleMesh(np.array(box.vertices), np.array(box.faces, dtype=np.int64))
+    solid = Solid(mesh, inspect_mesh(mesh), "by hand", (), 0.0)
+    assert solid.report.printable
+    encode = meshing.encode_mesh
+
+    def losing(mesh: TriangleMesh, suffix: str, name: str) -> bytes:
+        return encode(replace(mesh, faces=mesh.faces[1:]), suffix, name)
+
+    monkeypatch.setattr(meshing, "encode_mesh", losing)
+    with pytest.raises(NotPrintableError, match="3 edges border a hole"):
+        write_mesh(tmp_path / "box.stl", solid)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_what_is_printable_is_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from img2pc.cli import app
 from img2pc.data.dataset import DataSettings, write_shards
 from img2pc.data.families import FAMILIES
 from img2pc.errors import Img2pcError
+from img2pc.evaluation import FURNITURE
 
 from .conftest import ROOT
 
@@ -105,11 +106,21 @@ def test_every_family_is_mentioned() -> None:
     assert re.split(r", | and ", names) == list(FAMILIES)
 
 
+def test_what_counts_as_furniture_is_said() -> None:
+    text = " ".join(README.read_text(encoding="utf-8").split()).lower()
+    (names,) = re.findall(r"\. ([^.]*) are also summed up as furniture", text)
+    singular = {
+        {"benches": "bench"}.get(name, name.removesuffix("s"))
+        for name in re.split(r", | and ", names)
+    }
+    assert singular == FURNITURE
+
+
 def test_exit_codes_are_listed() -> None:
     text = README.read_text(encoding="utf-8")
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.M)}
     errors = {Img2pcError, *Img2pcError.__subclasses__()}
-    assert listed == {0, 2, 130} | {error.exit_code for error in errors}
+    assert listed == {0, 2, 130, 143} | {error.exit_code for error in errors}
 
 
 def anchors(document: Path) -> set[str]:

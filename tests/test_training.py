@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -23,7 +23,7 @@ from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import load_weights
 from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
 from img2pc.errors import BadInputError, WeightsError
-from img2pc.generator import SIZES
+from img2pc.generator import SIZES, StructureGenerator
 from img2pc.images import network_input
 from img2pc.losses import mask_iou
 from img2pc.training import loop
@@ -139,7 +139,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
 ) -> None:
     def stop(progress: Progress) -> None:
         assert progress.step == 20
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
 
     # A shell has its background jobs ignore Ctrl-C, and so does training then.
     inherited, run = signal.signal(number, signal.default_int_handler), tmp_path / "run"
@@ -153,6 +153,32 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(
     train(run, ShardedDataset(shards), CONFIG, SETTINGS)
     assert log_without_times(run) == log_without_times(uninterrupted)
     assert_same_weights(weights, uninterrupted / "weights.safetensors")
+
+
+def test_the_weights_are_the_running_average_of_those_of_the_steps() -> None:
+    """Against a plain loop over numbers: its memory grows, to ten steps' at a decay of 0.9."""
+    generator, average = StructureGenerator(CONFIG), StructureGenerator(CONFIG)
+    expected = 0.0
+    for step, value in enumerate(np.random.default_rng(0).random(40)):
+        for parameter in generator.parameters():
+            parameter.data.fill_(value)
+        loop._update_average(average, generator, step, 0.9)
+        memory = min(0.9, (1 + step) / (10 + step)) if step else 0
+        expected = memory * expected + (1 - memory) * value
+    for parameter in average.parameters():
+        np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-5)
+
+
+def test_the_average_is_what_is_saved(uninterrupted: Path) -> None:
+    saved, _ = load_weights(uninterrupted / "weights.safetensors")
+    checkpoint = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
+    state = saved.state_dict()
+    for name, values in checkpoint["average"].items():
+        torch.testing.assert_close(state[name], values, rtol=1e-3, atol=1e-4)
+    assert any(
+        not torch.allclose(state[name], values, rtol=1e-2, atol=1e-3)
+        for name, values in checkpoint["generator"].items()
+    )
 
 
 def test_a_finished_run_stays_as_it_is(uninterrupted: Path, shards: Path, tmp_path: Path) -> None:
