@@ -50,7 +50,7 @@ def examine(weights: Path | None = None) -> Iterator[Finding]:
     pytorch = _tried("PyTorch", _pytorch)
     yield pytorch
     if pytorch.error is None:
-        yield Finding("CUDA", _cuda())
+        yield _tried("CUDA", _cuda)
         load = functools.cache(lambda: _loaded(weights))
         yield _tried("weights", lambda: _weights(weights, load()))
         yield _tried("forward pass", lambda: _forward(load()))
@@ -89,6 +89,8 @@ def _cuda() -> str:
 
     if not torch.cuda.is_available():
         return "none; the CPU will do"
+    for i in range(torch.cuda.device_count()):
+        torch.ones(1, device=f"cuda:{i}").add(1).item()
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
 
 

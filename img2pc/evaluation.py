@@ -26,8 +26,15 @@ from img2pc.files import by_name, is_file, is_folder, write_errors, written_atom
 from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
 from img2pc.images import crop_to_foreground, read_image
-from img2pc.losses import depth_error, depth_error_by_view, mask_iou, mask_iou_by_view
-from img2pc.metrics import F_SCORE_THRESHOLDS, CloudScores, compare_clouds
+from img2pc.metrics import (
+    F_SCORE_THRESHOLDS,
+    CloudScores,
+    compare_clouds,
+    depth_error,
+    depth_error_by_view,
+    mask_iou,
+    mask_iou_by_view,
+)
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
 

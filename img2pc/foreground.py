@@ -369,11 +369,8 @@ def rembg_alpha(
         with _LOADING:  # of many pictures each thread would load it
             session = _session(model)
         mask = session.predict(Image.fromarray(rgb))[0]
-    except (Exception, SystemExit) as error:  # rembg exits where ONNX does not load
-        reason = error.__context__ if isinstance(error, SystemExit) else error
-        raise BadInputError(
-            f"rembg does not work here, with its model {model}: {reason}"
-        ) from error
+    except Exception as error:
+        raise BadInputError(f"rembg does not work here, with its model {model}: {error}") from error
     return np.asarray(mask.convert("L"))
 
 
@@ -397,8 +394,10 @@ def rembg_model() -> Path | None:
 
 @functools.cache
 def _session(model: Path) -> BaseSession:
-    # As a custom model: rembg then takes this very file, without looking for another online.
+    importlib.import_module("onnxruntime")  # where this fails rembg would print, and exit
     import rembg
+
+    # As a custom model: rembg then takes this very file, without looking for another online.
 
     return rembg.new_session("dis_custom", model_path=str(model))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import io
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -73,7 +72,7 @@ def read_image(picture: Picture) -> UInt8[ndarray, "height width 4"]:
     name = str(picture) if isinstance(picture, Path) else "the picture"
     try:
         if isinstance(picture, Image.Image):
-            _refuse_bombs(picture, name)
+            _refuse_bombs(picture, name, jpeg_times=1)
             return _pixels(picture.copy())
         with picture.open("rb") if isinstance(picture, Path) else nullcontext(picture) as stream:
             return _decoded(stream if stream.seekable() else io.BytesIO(stream.read()), name)
@@ -182,22 +181,20 @@ def _decoded(stream: BinaryIO | io.BytesIO, name: str) -> UInt8[ndarray, "height
     is_avif = b"avif" in brands
     if brands[:4] in HEIC_BRANDS and not is_avif and not _heic_registered():
         raise BadInputError(f'{name} is a HEIC picture; to read it, pip install "img2pc[heic]"')
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Image.open refuses JPEGs that telephones make.
-        is_jpeg = header.startswith(b"\xff\xd8\xff")
-        with (
-            JpegImagePlugin.jpeg_factory(stream)
-            if is_jpeg
-            else Image.open(stream, formats=["AVIF"] if is_avif else None)
-        ) as image:
-            if image.format == "EPS":  # Pillow would run Ghostscript, for as long as it takes
-                raise BadInputError(f"{name} is a PostScript program, not an image")
-            _refuse_bombs(image, name)
-            # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
-            image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
-            _refuse_bombs(image, name, jpeg_times=1)  # a long one is not reduced
-            return _pixels(image)
+    # Image.open refuses JPEGs that telephones make.
+    is_jpeg = header.startswith(b"\xff\xd8\xff")
+    with (
+        JpegImagePlugin.jpeg_factory(stream)
+        if is_jpeg
+        else Image.open(stream, formats=["AVIF"] if is_avif else None)
+    ) as image:
+        if image.format == "EPS":  # Pillow would run Ghostscript, for as long as it takes
+            raise BadInputError(f"{name} is a PostScript program, not an image")
+        _refuse_bombs(image, name)
+        # JPEG decodes at a half, a quarter or an eighth of its size, in that much less memory.
+        image.draft(image.mode, (LONGEST_SIDE, LONGEST_SIDE))
+        _refuse_bombs(image, name, jpeg_times=1)  # a long one is not reduced
+        return _pixels(image)
 
 
 def _pixels(image: Image.Image) -> UInt8[ndarray, "height width 4"]:

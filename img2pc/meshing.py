@@ -174,8 +174,10 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
     attempts = _ladder(cloud, depth, with_normals_anew if has_normals else None)
     reasons: dict[str, str] = {}
     best: Solid | None = None
+    asked = ""
     for attempt in attempts:
         method = attempt.method
+        asked = asked or method
         try:
             solid = _finish(attempt, settings)
         except (NativeCodeError, NotPrintableError) as error:
@@ -193,7 +195,6 @@ def solid_from_cloud(cloud: PointArrays, settings: MeshSettings | None = None) -
         method, reason = list(reasons.items())[-1]
         why = "; ".join((*notes, f"{method}: {reason}"))
         raise NotPrintableError(f"no printable solid could be made of the cloud ({why})")
-    asked = f"Poisson at depth {depth}"
     if best.method == _VOXELS or (settings.depth is not None and best.method != asked):
         reason = reasons.get(asked, "it keeps more of the cloud")
         notes = (*notes, f"made by {best.method} instead of {asked}: {reason}")
@@ -206,11 +207,16 @@ def check_settings(settings: MeshSettings) -> None:
     Raises:
         BadInputError: they ask for what cannot be.
     """
-    height = settings.height_mm
-    if min(settings.size_mm, height if height is not None else 1.0) <= 0:
-        raise BadInputError("a solid needs a size of more than 0 mm")
-    if settings.base_mm >= (settings.size_mm if height is None else height):
+    size = settings.size_mm if settings.height_mm is None else settings.height_mm
+    lengths = (size, settings.base_mm, settings.min_thickness_mm, settings.tolerance_mm or 0.0)
+    if not all(np.isfinite(length) and length >= 0 for length in lengths) or not size:
+        raise BadInputError("lengths are numbers of millimetres, and a size is more than 0")
+    if settings.base_mm >= size:
         raise BadInputError(f"a plate of {settings.base_mm:g} mm leaves no room for what is on it")
+    if settings.depth is not None and not 4 <= settings.depth <= 11:
+        raise BadInputError(f"an octree has a depth of 4 to 11, not {settings.depth}")
+    if settings.faces is not None and settings.faces < 4:
+        raise BadInputError("a solid has four faces or more")
     if settings.up not in _Z_UP_FROM:
         raise BadInputError(f"up is y or z, not {settings.up}")
 
@@ -530,8 +536,11 @@ def _foot_height(solid: Manifold) -> float:
         cut = share * height
         rest = solid.trim_by_plane((0, 0, 1), cut)
         # A thin ring has hardly any volume.
-        areas = [body.surface_area() for body in rest.decompose() if body.volume() > 0]
-        if rest.genus() > solid.genus() or max(areas, default=0) < (1 - _CRUMBS) * sum(areas):
+        bodies = [body for body in rest.decompose() if body.volume() > 0]
+        areas = [body.surface_area() for body in bodies]
+        if not bodies or max(areas) < (1 - _CRUMBS) * sum(areas):
+            continue
+        if bodies[int(np.argmax(areas))].genus() > solid.genus():
             continue
         contact = solid.slice(cut).to_polygons()
         if contact and is_between(centre, np.concatenate(contact)):
@@ -546,6 +555,9 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     The surface keeps its triangles, so it stays closed; thin parts close to each other may come to
     overlap, which slicers unite.
     """
+    from trimesh.geometry import mean_vertex_normals
+
+    vertex_normals: Any = mean_vertex_normals
     # Flat sides come as few large triangles, which could not bulge; millions of small ones would
     # not fit into memory.
     longest = max(least_mm, _FINEST_SIDE * float(np.linalg.norm(_size(solid))))
@@ -553,7 +565,8 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     room: Float[ndarray, "vertex"] | float = np.inf
     for _ in range(3):
         mesh = TriangleMesh(vertices, faces)
-        normals = _vertex_normals(vertices, faces)
+        area_vectors = face_area_vectors(vertices, faces)
+        normals = vertex_normals(len(vertices), faces, area_vectors)
         samples = sample_surface(mesh, 200_000)
         wanted = (1 + _THICKNESS_SPARE) * least_mm
         thickness = wall_thickness(vertices, normals, *samples, limit=wanted)
@@ -572,18 +585,6 @@ def _spread(values: Float[ndarray, "vertex"], faces: Int[ndarray, "face 3"]) -> 
     total = np.bincount(ends[:, 0], values[ends[:, 1]], minlength=len(values))
     count = np.bincount(ends[:, 0], minlength=len(values))
     return np.asarray(np.maximum(values, total / np.maximum(count, 1)))
-
-
-def _vertex_normals(
-    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"]
-) -> Float[ndarray, "vertex 3"]:
-    area_vectors = face_area_vectors(vertices, faces)
-    sums = [
-        np.bincount(faces.ravel(), area_vectors[:, axis].repeat(3), minlength=len(vertices))
-        for axis in range(3)
-    ]
-    normals = np.stack(sums, -1)
-    return np.asarray(normals / (np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-30))
 
 
 def _on_plinth(solid: Manifold, thickness_mm: float) -> tuple[Manifold, float]:

@@ -1,4 +1,7 @@
-"""How far a predicted cloud is from the truth. All distances are in bounding-box diagonals."""
+"""How far a prediction is from the truth: clouds from points, views from what was seen.
+
+All distances are in bounding-box diagonals.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.spatial import cKDTree
+from torch import Tensor
+
+from img2pc.views import Views
 
 F_SCORE_THRESHOLDS = (0.01, 0.02, 0.05)
 
@@ -67,3 +73,42 @@ def _mean_of_sample(
     if sampled is None:
         return float(distances.mean())
     return float(rng.permutation(distances)[:sampled].mean())
+
+
+def depth_error(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
+    """Mean absolute depth error over the true mask of each item, object units."""
+    error, seen = _depth_error_sums(predicted, true)
+    return error.sum(1) / seen.sum(1).clamp(min=1)
+
+
+def depth_error_by_view(predicted: Views, true: Views) -> Float[Tensor, "batch view"]:
+    """Mean absolute depth error over the true mask of each view, object units."""
+    error, seen = _depth_error_sums(predicted, true)
+    return error / seen.clamp(min=1)
+
+
+def _depth_error_sums(
+    predicted: Views, true: Views
+) -> tuple[Float[Tensor, "batch view"], Float[Tensor, "batch view"]]:
+    seen = (true.mask_logits > 0).float()
+    error = (predicted.depth - true.depth).abs() * seen
+    return error.sum((2, 3)), seen.sum((2, 3))
+
+
+def mask_iou(predicted: Views, true: Views) -> Float[Tensor, "batch"]:
+    """Intersection over union of all views' masks together, for each item."""
+    both, either = _mask_overlap(predicted, true)
+    return both.sum(1) / either.sum(1).clamp(min=1)
+
+
+def mask_iou_by_view(predicted: Views, true: Views) -> Float[Tensor, "batch view"]:
+    """Intersection over union of each view's mask alone."""
+    both, either = _mask_overlap(predicted, true)
+    return both / either.clamp(min=1)
+
+
+def _mask_overlap(
+    predicted: Views, true: Views
+) -> tuple[Float[Tensor, "batch view"], Float[Tensor, "batch view"]]:
+    ours, theirs = predicted.mask, true.mask_logits > 0
+    return (ours & theirs).sum((2, 3)).float(), (ours | theirs).sum((2, 3)).float()

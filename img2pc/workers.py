@@ -58,7 +58,8 @@ def core_quota() -> int | None:
 
 @contextmanager
 def stopped_by_interrupt(stop: Stop) -> Iterator[None]:
-    """Ctrl-C, or SIGTERM, asks for the end; again, it interrupts as ever.
+    """Ctrl-C, or SIGTERM, asks for the end; again, it interrupts this thread as ever, though pools
+    still wait for what their workers are at.
 
     As an exception it could come where this thread holds what the others wait for (in
     `concurrent.futures.wait`, say), and none would ever end.

@@ -513,16 +513,18 @@ def test_a_model_that_does_not_load_is_said(brightness_model: Path) -> None:
 def test_rembg_whose_onnx_does_not_load_ends_nothing(
     no_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It exits the interpreter itself."""
+    """rembg itself would exit."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BadInputError, match=r"does not work here.*: import of onnxruntime halted"):
+        foreground.rembg_alpha(textured(100, 0, (110, 130, 90)), no_model / "model.onnx")
 
-    def load(model: Path) -> None:
-        try:
-            raise ImportError("DLL load failed")
-        except ImportError:
-            sys.exit(1)
 
-    monkeypatch.setattr(foreground, "_session", load)
-    with pytest.raises(BadInputError, match=r"does not work here.*: DLL load failed"):
+def test_the_end_that_a_signal_wants_is_no_failure_of_rembg(
+    no_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line has SIGTERM raise SystemExit."""
+    monkeypatch.setattr(foreground, "_session", lambda model: sys.exit(143))
+    with pytest.raises(SystemExit):
         foreground.rembg_alpha(textured(100, 0, (110, 130, 90)), no_model / "model.onnx")
 
 

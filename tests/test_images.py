@@ -421,8 +421,11 @@ def test_a_jpeg_may_have_four_times_the_pixels(
     monkeypatch.setattr(images, "LONGEST_SIDE", 10)
     for name, size in (("photo", (39, 20)), ("long", (43, 18)), ("bomb", (41, 20))):
         Image.new("L", size).save(tmp_path / f"{name}.jpg")
+    opened = Image.open(tmp_path / "photo.jpg")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
     assert read_image(tmp_path / "photo.jpg").shape == (5, 10, 4)
+    with opened, pytest.raises(BadInputError, match="too large"):  # it would not be reduced
+        read_image(opened)
     for name in ("long", "bomb"):
         with pytest.raises(BadInputError, match="too large"):
             read_image(tmp_path / f"{name}.jpg")

@@ -8,14 +8,15 @@ import torch
 from numpy import ndarray
 from torch.testing import assert_close
 
-from img2pc.losses import (
+from img2pc.losses import view_losses
+from img2pc.metrics import (
+    F_SCORE_THRESHOLDS,
+    compare_clouds,
     depth_error,
     depth_error_by_view,
     mask_iou,
     mask_iou_by_view,
-    view_losses,
 )
-from img2pc.metrics import F_SCORE_THRESHOLDS, compare_clouds
 from img2pc.views import Views, views_from_depth
 
 

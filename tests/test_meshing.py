@@ -335,8 +335,14 @@ def test_so_is_a_plate_that_is_much_of_the_height(height: float, thickness: floa
     [
         (MeshSettings(height_mm=10.0, base_mm=10.0), "a plate of 10 mm leaves no room"),
         (MeshSettings(size_mm=20.0, base_mm=25.0), "a plate of 25 mm leaves no room"),
-        (MeshSettings(size_mm=0.0), "a size of more than 0 mm"),
-        (MeshSettings(height_mm=-1.0), "a size of more than 0 mm"),
+        (MeshSettings(size_mm=0.0), "a size is more than 0"),
+        (MeshSettings(height_mm=-1.0), "a size is more than 0"),
+        (MeshSettings(size_mm=float("nan")), "numbers of millimetres"),
+        (MeshSettings(min_thickness_mm=-1.0), "numbers of millimetres"),
+        (MeshSettings(base_mm=-2.0), "numbers of millimetres"),
+        (MeshSettings(tolerance_mm=float("inf")), "numbers of millimetres"),
+        (MeshSettings(depth=16), "a depth of 4 to 11, not 16"),
+        (MeshSettings(faces=0), "four faces or more"),
         (MeshSettings(up="Y"), "up is y or z, not Y"),
     ],
 )
@@ -368,12 +374,18 @@ def test_what_a_plate_closes_off_is_filled_and_said() -> None:
     assert "the plate closes a hollow off, which is filled" in solid.warnings
 
 
-def test_the_foot_makes_no_hole_in_a_floor() -> None:
-    """Of 0.8 mm, tilted so that it stands only where 3 mm are cut off."""
-    tilted = cup(0.8).rotate((4, 0, 0))
+@pytest.mark.parametrize("pebble", [False, True])
+def test_the_foot_makes_no_hole_in_a_floor(pebble: bool) -> None:
+    """Of 0.8 mm, tilted so that it stands only where 3 mm are cut off. Nor one that would free a
+    pebble on the floor, which together have as many holes and bodies less as before."""
+    upright = cup(0.8)
+    if pebble:
+        upright += Manifold.sphere(0.8, 16).translate((0, -17, 1.4))
+    tilted = upright.rotate((4, 0, 0))
     tilted = tilted.translate((0, 0, -tilted.bounding_box()[2]))
-    cut = meshing._foot_height(tilted)
-    assert tilted.trim_by_plane((0, 0, 1), cut).genus() == tilted.genus() == 1
+    rest = tilted.trim_by_plane((0, 0, 1), meshing._foot_height(tilted))
+    largest = max(rest.decompose(), key=Manifold.surface_area)
+    assert largest.genus() == tilted.genus() == 1
 
 
 def test_the_foot_leaves_both_ends_of_a_thin_plate() -> None:

@@ -22,10 +22,11 @@ from img2pc.cameras import fixed_cameras
 from img2pc.chamfer import chamfer_losses
 from img2pc.checkpoints import load_weights
 from img2pc.data.dataset import DataSettings, ShardedDataset, write_shards
-from img2pc.errors import BadInputError, WeightsError
+from img2pc.errors import BadInputError, Img2pcError, WeightsError
 from img2pc.generator import SIZES, StructureGenerator
 from img2pc.images import network_input
-from img2pc.losses import mask_iou
+from img2pc.losses import ViewLosses, view_losses
+from img2pc.metrics import mask_iou
 from img2pc.training import loop
 from img2pc.training.loop import (
     Progress,
@@ -36,6 +37,7 @@ from img2pc.training.loop import (
     train,
 )
 from img2pc.training.muon import Muon, orthogonalised
+from img2pc.views import Views
 
 from .conftest import SHARD_SETTINGS
 
@@ -480,13 +482,19 @@ def test_a_checkpoint_of_another_program_is_refused(
         train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS)
 
 
-@pytest.mark.parametrize("lacking", ["what had been seen", "that values have a matrix apart"])
+@pytest.mark.parametrize(
+    "lacking", ["what had been seen", "that values have a matrix apart", "a name", "optimisers"]
+)
 def test_a_checkpoint_of_before_is_refused(
     lacking: str, uninterrupted: Path, shards: Path, tmp_path: Path
 ) -> None:
     state = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
     if lacking == "what had been seen":
         del state["samples"], state["data"]
+    elif lacking == "a name":
+        state["generator"]["renamed"] = state["generator"].pop("position")
+    elif lacking == "optimisers":
+        del state["optimisers"]
     else:
         del state["optimisers"][0]["param_groups"][1]
     torch.save(state, tmp_path / "checkpoint.pt")
@@ -543,6 +551,43 @@ def test_a_log_that_cannot_be_written_is_said(shards: Path, tmp_path: Path) -> N
 
     with pytest.raises(BadInputError, match=r"cannot write .*log\.csv: Is a directory"):
         train(tmp_path, ShardedDataset(shards), CONFIG, SETTINGS, report=replace_log)
+
+
+def test_what_was_lost_with_a_killed_run_is_no_longer_in_its_log(
+    uninterrupted: Path, shards: Path, tmp_path: Path
+) -> None:
+    """Its rows are written more often than its checkpoint, and the last one perhaps by half."""
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    with (run / "log.csv").open("a") as log:
+        log.write("60,99.0,240,9,9,9,9,9\n80,120.0,32")
+    train(run, ShardedDataset(shards), CONFIG, replace(SETTINGS, steps=80))
+    rows = log_without_times(run)
+    assert [row["step"] for row in rows] == ["20", "40", "60", "80"]
+    assert "9" not in {row["loss"] for row in rows}
+
+
+def test_a_run_that_diverges_keeps_what_was_saved_last(
+    uninterrupted: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    before = {path.name: path.read_bytes() for path in run.glob("[cw]*")}
+
+    def poisoned(predicted: Views, *rest: object) -> ViewLosses:
+        losses = view_losses(predicted, *rest)
+        return replace(losses, total=losses.total * math.nan)
+
+    monkeypatch.setattr(loop, "view_losses", poisoned)
+    with pytest.raises(Img2pcError, match="training diverged before step 60"):
+        train(run, ShardedDataset(shards), CONFIG, replace(SETTINGS, steps=60))
+    assert {path.name: path.read_bytes() for path in run.glob("[cw]*")} == before
+
+
+def test_data_does_not_grow_under_several_devices(shards: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, devices=2, rescan_minutes=1.0)
+    with pytest.raises(BadInputError, match="data that grows is for one device"):
+        train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
 
 
 def test_bytes_that_are_no_text_in_the_log_do_no_harm(

@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from typing import Annotated
 
 import typer
@@ -42,6 +43,8 @@ def main() -> None:
         # File names may be no text at all, or none that this encoding knows.
         unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
+    # What Pillow warns of is said in one sentence, or is nothing to whoever took the picture.
+    warnings.filterwarnings("ignore", module=r"PIL\b")
     # rembg brings PyMatting, which nothing here calls and which Numba would compile on its first
     # import: 45 seconds.
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")

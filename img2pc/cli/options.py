@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from itertools import combinations
@@ -93,8 +94,16 @@ def check_apart(*files: Path | None) -> None:
 def chosen_device(device: Device) -> str:
     import torch
 
+    if device == "auto" and torch.cuda.is_available():
+        try:
+            torch.ones(1, device="cuda").add(1).item()
+        except RuntimeError as error:  # of an old GPU, PyTorch has no programs for it
+            reason = str(error).splitlines()[0]
+            logging.warning("the GPU does not work, so the CPU is used: %s", reason)
+            return "cpu"
+        return "cuda"
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise BadInputError("no CUDA device is available; use cpu")
     return device

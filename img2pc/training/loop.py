@@ -37,12 +37,13 @@ from img2pc.data.dataset import (
     batch_of_objects,
     check_sizes,
 )
-from img2pc.errors import BadInputError, WeightsError
+from img2pc.errors import BadInputError, Img2pcError, WeightsError
 from img2pc.files import exists, write_errors, written_atomically
 from img2pc.fusion import points_from_views
 from img2pc.generator import GeneratorConfig, StructureGenerator
 from img2pc.images import network_input
-from img2pc.losses import mask_iou, rendered_losses, view_losses
+from img2pc.losses import rendered_losses, view_losses
+from img2pc.metrics import mask_iou
 from img2pc.pseudo_renderer import render
 from img2pc.training.augmentation import augmented
 from img2pc.training.muon import Muon
@@ -106,7 +107,6 @@ class Progress:
 
     step: int
     share: float
-    seconds: float
     samples_per_second: float
     loss: float
     mask_iou: float
@@ -133,6 +133,7 @@ def train(
     Raises:
         BadInputError: no length given, data of other sizes than the generator's or of seeds kept to
             measure on, a checkpoint of another generator, or GPUs that are not there.
+        Img2pcError: training diverged; the run folder keeps what was saved last.
         WeightsError: the initial weights, which only the first call reads, are missing, damaged or
             of another generator.
     """
@@ -152,6 +153,9 @@ def train(
         raise BadInputError(
             f"{settings.devices} GPUs are wanted, and there are {torch.cuda.device_count()}"
         )
+    if settings.devices > 1 and settings.rescan_minutes is not None:
+        # Each would see new shards at another step, and plan other batches than the rest.
+        raise BadInputError("data that grows is for one device; train without --rescan-minutes")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
@@ -181,6 +185,11 @@ def train(
     batches = _batches(data, settings, step, fabric)
 
     def save() -> None:
+        if not all(bool(each.isfinite().all()) for each in average.parameters()):
+            raise Img2pcError(
+                f"training diverged before step {step}, perhaps for want of a lower "
+                f"--learning-rate; {run_folder} keeps what was saved last"
+            )
         if not fabric.is_global_zero:
             return
         # A run that was done already has seen nothing of this call's data.
@@ -206,7 +215,8 @@ def train(
     saved = logged = time.monotonic()
     logged_samples = samples
     log_path = run_folder / "log.csv" if fabric.is_global_zero else Path(os.devnull)
-    _begin_log(log_path)
+    if fabric.is_global_zero:
+        _begin_log(log_path, step)
     stop = Stop()
     with stopped_by_interrupt(stop):
         lap = time.monotonic()
@@ -255,7 +265,7 @@ def train(
                     texts = *(f"{value:.5f}" for value in values), f"{rate:.1f}"
                     csv.writer(log).writerow([*row, *texts])
                 if fabric.is_global_zero:
-                    report(Progress(step, share, seconds, rate, values[0], iou))
+                    report(Progress(step, share, rate, values[0], iou))
             if time.monotonic() - saved > 60 * settings.checkpoint_minutes:
                 save()
                 saved = time.monotonic()
@@ -263,15 +273,17 @@ def train(
     return weights_path
 
 
-def _begin_log(path: Path) -> None:
-    """Headings where there is none; else a last line that was cut off is ended."""
-    with write_errors(path), path.open("a+", newline="", errors="replace") as log:
-        log.seek(0)
-        written = log.read()
-        if not written:
-            csv.writer(log).writerow(LOG_COLUMNS)
-        elif not written.endswith("\n"):  # the process was killed while it wrote
-            log.write("\r\n")
+def _begin_log(path: Path, step: int) -> None:
+    """The rows up to a step, after headings: what an earlier call wrote beyond was lost with it,
+    and done again is written again."""
+    rows: list[list[str]] = []
+    with write_errors(path):
+        if path.exists():
+            with path.open(newline="", errors="replace") as log:
+                rows = [row for row in csv.reader(log) if len(row) == len(LOG_COLUMNS)]
+        done = [row for row in rows if row[0].isdecimal() and int(row[0]) <= step]
+        with written_atomically(path) as temporary, temporary.open("w", newline="") as log:
+            csv.writer(log).writerows([LOG_COLUMNS, *done])
 
 
 def _novel_loss(
@@ -453,20 +465,21 @@ def _resume(
         raise BadInputError(f"{path} is not of img2pc; choose another folder")
     if state["config"] != repr(generator.config):
         raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
-    groups = [len(saved["param_groups"]) for saved in state["optimisers"]]
-    if "samples" not in state or groups != [len(each.param_groups) for each in optimisers]:
+    try:
+        generator.load_state_dict(state["generator"])
+        average.load_state_dict(state["average"])
+        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+            groups = optimiser.param_groups
+            wanted = [{name: group[name] for name in _OF_THE_CALL} for group in groups]
+            optimiser.load_state_dict(saved)
+            for group, values in zip(optimiser.param_groups, wanted, strict=True):
+                group.update(values)
+        seen = WeightsInfo(generator.config, tuple(state["data"]), int(state["samples"]))
+        return int(state["step"]), float(state["seconds"]), seen
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise BadInputError(
             f"{path} is of an older version; delete it to go on from the weights beside it"
-        )
-    generator.load_state_dict(state["generator"])
-    average.load_state_dict(state["average"])
-    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-        wanted = [{name: group[name] for name in _OF_THE_CALL} for group in optimiser.param_groups]
-        optimiser.load_state_dict(saved)
-        for group, values in zip(optimiser.param_groups, wanted, strict=True):
-            group.update(values)
-    seen = WeightsInfo(generator.config, tuple(state["data"]), int(state["samples"]))
-    return int(state["step"]), float(state["seconds"]), seen
+        ) from error
 
 
 def _resume_from_weights(

@@ -41,8 +41,8 @@ from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError
 from img2pc.evaluation import list_cases
 from img2pc.fusion import fuse
-from img2pc.losses import mask_iou
 from img2pc.mesh_files import TriangleMesh
+from img2pc.metrics import mask_iou
 from img2pc.printability import sample_surface
 from img2pc.reconstruction import Reconstructor
 from img2pc.views import Views
