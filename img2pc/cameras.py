@@ -82,7 +82,10 @@ class PerspectiveCamera:
     """A pinhole camera and the square window of its image plane (tangents) that is kept.
 
     Attributes:
+        centre: where it stands, in the object frame.
         object_from_camera: rotation alone; its columns are the camera's right, down and forward.
+        window_corner: the upper left one, right and down of the axis, as tangents.
+        window_side: a tangent, too.
     """
 
     centre: Float[ndarray, "3"]

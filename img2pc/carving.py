@@ -16,7 +16,6 @@ from scipy.spatial import cKDTree
 
 from img2pc.cleaning import neighbour_distance, view_directions
 from img2pc.cloud_files import PointArrays
-from img2pc.mesh_files import TriangleMesh
 from img2pc.printability import sample_surface
 
 log = logging.getLogger(__name__)
@@ -96,8 +95,8 @@ def carved(solid: Manifold, cloud: PointArrays, cell: float) -> Manifold:
         return enough
 
     mesh = solid.to_mesh()
-    surface = TriangleMesh(np.array(mesh.vert_properties[:, :3], float), np.array(mesh.tri_verts))
-    share = float(free(sample_surface(surface, _SAMPLES)[0], margin).mean())
+    vertices, faces = np.array(mesh.vert_properties[:, :3], float), np.array(mesh.tri_verts)
+    share = float(free(sample_surface(vertices, faces, _SAMPLES)[0], margin).mean())
     if not 0 < share < _MOST_FREE:
         return solid
     space = _free_space(solid, free, margin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
@@ -361,7 +362,12 @@ def _mean_by_view(rows: list[tuple[float, ...] | None]) -> tuple[float, ...] | N
 
 
 def _pair_case(path: Path, size: int) -> Case:
-    crop = crop_to_foreground(find_foreground(read_image(path)).rgba, size)
+    found = find_foreground(read_image(path))
+    if found.method in ("rembg", "grabcut"):
+        logging.getLogger(__name__).warning(
+            "%s: its object was found by %s; with alpha nothing is guessed", path, found.method
+        )
+    crop = crop_to_foreground(found.rgba, size)
     truth = path.with_suffix(".ply")
     if is_our_cloud(truth):
         raise BadInputError(f"{truth} is what img2pc made of the picture, not the truth")

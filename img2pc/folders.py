@@ -30,7 +30,7 @@ PREVIEW_ENDING, MASK_ENDING = "_preview.png", "_mask.png"
 
 @dataclass(frozen=True)
 class Targets:
-    """Where results go: folders that mirror the folder of pictures.
+    """Where results go: folders that mirror the folder of pictures; of one picture, files.
 
     Attributes:
         clouds: PLY files; meshes lie beside them. None: beside their pictures.

@@ -12,7 +12,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -57,17 +57,20 @@ _LOADING = threading.Lock()
 DOWNLOAD_MODEL = f"python -c \"import rembg; rembg.new_session('{MODEL}')\""
 
 
+Method = Literal["mask", "alpha", "border", "rembg", "grabcut", "none"]
+
+
 @dataclass(frozen=True)
 class Foreground:
     """Straight-alpha picture whose alpha is the object.
 
     Attributes:
-        method: what found it: "mask", "alpha", "border", "rembg", "grabcut" or "none".
+        method: what found it.
         warnings: sentences for a person.
     """
 
     rgba: UInt8[ndarray, "height width 4"]
-    method: str
+    method: Method
     warnings: tuple[str, ...]
 
 
@@ -82,6 +85,7 @@ def find_foreground(
         BadInputError: there is no foreground, or the way asked for does not fit the picture.
     """
     rgb = rgba[..., :3]
+    method: Method
     doubts: tuple[str, ...] = ()
     if mask is not None:
         method, alpha = "mask", mask
@@ -116,7 +120,7 @@ MODEL_MISSING = f"rembg's model is not on this computer; to download it once, ru
 
 def _first_that_fits(
     rgba: UInt8[ndarray, "height width 4"],
-) -> tuple[str, UInt8[ndarray, "height width"], tuple[str, ...]]:
+) -> tuple[Method, UInt8[ndarray, "height width"], tuple[str, ...]]:
     if has_real_alpha(rgba):
         return "alpha", rgba[..., 3], ()
     rgb = rgba[..., :3]
@@ -164,7 +168,7 @@ def _required_rembg(
     return rembg_alpha(rgb, model)
 
 
-def _doubts(alpha: UInt8[ndarray, "height width"], method: str) -> tuple[str, ...]:
+def _doubts(alpha: UInt8[ndarray, "height width"], method: Method) -> tuple[str, ...]:
     """What a person should know of an object that was found.
 
     Raises:

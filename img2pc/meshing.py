@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -103,7 +103,7 @@ class MeshSettings:
     base_mm: float = 0.0
     tolerance_mm: float | None = None
     faces: int | None = None
-    up: str = "y"
+    up: Literal["y", "z"] = "y"
     best_effort: bool = False
 
 
@@ -498,7 +498,7 @@ def _are_beyond(
     """Which points are farther than that from the surface."""
     # As many samples as lie a third of that apart.
     count = int(np.clip(9 * body.surface_area() / near**2, 1000, _MOST_SAMPLES))
-    surface, _ = sample_surface(TriangleMesh(*_arrays(body)), count)
+    surface, _ = sample_surface(*_arrays(body), count)
     distance, _ = cKDTree(surface).query(points, distance_upper_bound=near)
     beyond: ndarray = np.isinf(distance)
     return beyond
@@ -564,10 +564,9 @@ def _thickened(solid: Manifold, least_mm: float) -> Manifold:
     vertices, faces = _arrays(solid.refine_to_length(longest))
     room: Float[ndarray, "vertex"] | float = np.inf
     for _ in range(3):
-        mesh = TriangleMesh(vertices, faces)
         area_vectors = face_area_vectors(vertices, faces)
         normals = vertex_normals(len(vertices), faces, area_vectors)
-        samples = sample_surface(mesh, 200_000)
+        samples = sample_surface(vertices, faces, 200_000)
         wanted = (1 + _THICKNESS_SPARE) * least_mm
         thickness = wall_thickness(vertices, normals, *samples, limit=wanted)
         growth = np.minimum(_spread(np.clip(wanted - thickness, 0, least_mm) / 2, faces), room)

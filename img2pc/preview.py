@@ -42,6 +42,8 @@ def draw_cloud(
 ) -> UInt8[ndarray, "size size 3"]:
     """The cloud from one side, orthographic, lit from the camera's upper left, on white.
 
+    Points are in the object frame; what is farther than 0.58 from its centre is cut off.
+
     Points are discs of `radius` half pixels, by default large enough to close most gaps between
     them. In clay without colours. Colours have the picture's light in them and are lit more evenly.
     """
@@ -134,7 +136,9 @@ def write_mesh_preview(path: Path, mesh: TriangleMesh, size: int = 320) -> None:
         BadInputError: the file cannot be written.
     """
     as_page = path.suffix.lower() == ".html"
-    points, normals = sample_surface(mesh, _PAGE_POINTS if as_page else 6 * size * size)
+    points, normals = sample_surface(
+        mesh.vertices, mesh.faces, _PAGE_POINTS if as_page else 6 * size * size
+    )
     colours = None
     if mesh.colours is not None:
         from scipy.spatial import cKDTree

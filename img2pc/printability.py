@@ -170,7 +170,7 @@ def degenerate_faces(
 
 def thinnest_wall(mesh: TriangleMesh, limit_mm: float = _WALL_LIMIT_MM) -> float | None:
     """The thickness that 1 % of the surface stays under, mm; None from `limit_mm` on."""
-    points, normals = sample_surface(mesh, _WALL_SAMPLES)
+    points, normals = sample_surface(mesh.vertices, mesh.faces, _WALL_SAMPLES)
     limit = min(limit_mm, float(np.linalg.norm(np.ptp(mesh.vertices, axis=0))))
     thickness = wall_thickness(points, normals, points, normals, limit)
     thinnest = float(np.sort(thickness)[int(_WALL_QUANTILE * len(thickness))])
@@ -210,11 +210,11 @@ def wall_thickness(
 
 
 def sample_surface(
-    mesh: TriangleMesh, count: int
+    vertices: Float[ndarray, "vertex 3"], faces: Int[ndarray, "face 3"], count: int
 ) -> tuple[Float[ndarray, "count 3"], Float[ndarray, "count 3"]]:
     """`count` points spread over the surface in proportion to area, and their normals; no chance
     in it."""
-    area_vectors = face_area_vectors(mesh.vertices, mesh.faces)
+    area_vectors = face_area_vectors(vertices, faces)
     area = np.linalg.norm(area_vectors, axis=-1)
     along = np.cumsum(area) / area.sum()
     face = np.searchsorted(along, (np.arange(count) + 0.5) / count).clip(max=len(area) - 1)
@@ -222,7 +222,7 @@ def sample_surface(
     first, second = (np.arange(count)[:, None] * [0.7548776662466927, 0.5698402909980532] % 1).T
     fold = first + second > 1
     first, second = np.where(fold, 1 - first, first), np.where(fold, 1 - second, second)
-    corners = mesh.vertices[mesh.faces[face]]
+    corners = vertices[faces[face]]
     points = (
         corners[:, 0]
         + first[:, None] * (corners[:, 1] - corners[:, 0])

@@ -8,7 +8,6 @@ from numpy import ndarray
 from img2pc.cleaning import clean, noise, oriented, plane_normals, smoothed, spacing
 from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError
-from img2pc.mesh_files import TriangleMesh
 from img2pc.printability import sample_surface
 
 
@@ -27,8 +26,7 @@ def grid(count: int) -> ndarray:
 
 
 def sampled(mesh: trimesh.Trimesh, count: int) -> tuple[ndarray, ndarray]:
-    triangles = TriangleMesh(np.array(mesh.vertices), np.array(mesh.faces, dtype=np.int64))
-    return sample_surface(triangles, count)
+    return sample_surface(np.array(mesh.vertices), np.array(mesh.faces, dtype=np.int64), count)
 
 
 def cleaned(cloud: PointArrays) -> PointArrays:

@@ -114,8 +114,8 @@ def judge(mesh_file: Path) -> None:
 def between(solid: TriangleMesh, shape: Shape) -> float:
     """The larger of the median distances from one surface to the other; the diagonal is 1."""
     upright = solid.vertices @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
-    ours, _ = sample_surface(TriangleMesh(normalised(upright), solid.faces), 40_000)
-    true, _ = sample_surface(TriangleMesh(shape.vertices, shape.faces), 40_000)
+    ours, _ = sample_surface(normalised(upright), solid.faces, 40_000)
+    true, _ = sample_surface(shape.vertices, shape.faces, 40_000)
     there, back = cKDTree(true).query(ours)[0], cKDTree(ours).query(true)[0]
     return float(max(np.median(there), np.median(back)))
 
@@ -367,8 +367,8 @@ def cup(wall: float) -> Manifold:
 
 
 def test_what_a_plate_closes_off_is_filled_and_said() -> None:
-    upturned = TriangleMesh(*meshing._arrays(cup(4.0).rotate((180, 0, 0))))
-    cloud = PointArrays(*sample_surface(upturned, 20_000))
+    upturned = meshing._arrays(cup(4.0).rotate((180, 0, 0)))
+    cloud = PointArrays(*sample_surface(*upturned, 20_000))
     solid = solid_from_cloud(cloud, MeshSettings(base_mm=3.0, up="z"))
     assert (solid.report.problems, solid.report.voids) == ((), 0)
     assert "the plate closes a hollow off, which is filled" in solid.warnings

@@ -23,6 +23,10 @@ def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(printability, "_WALL_SAMPLES", 2000)
 
 
+def sampled(mesh: TriangleMesh, count: int) -> tuple[ndarray, ndarray]:
+    return sample_surface(mesh.vertices, mesh.faces, count)
+
+
 def mesh_of(*pieces: trimesh.Trimesh) -> TriangleMesh:
     joined = trimesh.util.concatenate(list(pieces))
     return TriangleMesh(np.array(joined.vertices), np.array(joined.faces, dtype=np.int64))
@@ -173,12 +177,12 @@ def test_walls_of_a_rod(sections: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("limit", "thinnest"), [(2.9, np.inf), (5.0, 3.0)])
 def test_wall_thickness_has_a_limit(limit: float, thinnest: float) -> None:
-    samples = sample_surface(mesh_of(block((30, 30, 3))), 4000)
+    samples = sampled(mesh_of(block((30, 30, 3))), 4000)
     assert wall_thickness(*samples, *samples, limit).min() == pytest.approx(thinnest)
 
 
 def test_wall_thickness_is_found_at_every_point_of_a_plate() -> None:
-    points, normals = sample_surface(mesh_of(block((30, 30, 3))), 4000)
+    points, normals = sampled(mesh_of(block((30, 30, 3))), 4000)
     middle = (np.abs(points[:, :2]) < 10).all(-1)
     thickness = wall_thickness(points[middle], normals[middle], points, normals, 5.0)
     assert thickness == pytest.approx(np.full(int(middle.sum()), 3.0))
@@ -345,7 +349,7 @@ def test_metres_are_asked_about() -> None:
 
 
 def test_samples_are_spread_in_proportion_to_area() -> None:
-    points, normals = sample_surface(mesh_of(block((10, 20, 30))), 2200)
+    points, normals = sampled(mesh_of(block((10, 20, 30))), 2200)
     sides = [(axis, sign) for axis in range(3) for sign in (-1, 1)]
     counts = [int((normals[:, axis] * sign > 0.999).sum()) for axis, sign in sides]
     assert counts == pytest.approx([600, 600, 300, 300, 200, 200], abs=2)
@@ -357,5 +361,5 @@ def test_samples_are_spread_in_proportion_to_area() -> None:
 
 def test_samples_are_the_same_every_time() -> None:
     cube = mesh_of(block((20, 20, 20)))
-    for first, second in zip(sample_surface(cube, 500), sample_surface(cube, 500), strict=True):
+    for first, second in zip(sampled(cube, 500), sampled(cube, 500), strict=True):
         assert np.array_equal(first, second)

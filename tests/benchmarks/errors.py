@@ -41,7 +41,6 @@ from img2pc.data.solids import rotation
 from img2pc.errors import BadInputError
 from img2pc.evaluation import list_cases
 from img2pc.fusion import fuse
-from img2pc.mesh_files import TriangleMesh
 from img2pc.metrics import mask_iou
 from img2pc.printability import sample_surface
 from img2pc.reconstruction import Reconstructor
@@ -104,7 +103,7 @@ def subject_of(shape: Shape, seed: int, view_size: int) -> Subject:
     shape = replace(shape, vertices=shape.vertices @ turn.T)
     caster = RayCaster(shape.vertices, shape.faces)
     views = cast_views(caster, fixed_cameras(view_size))
-    points, normals = sample_surface(TriangleMesh(shape.vertices, shape.faces), POINTS)
+    points, normals = sample_surface(shape.vertices, shape.faces, POINTS)
     return Subject(shape.category, shape, caster, views, points, normals)
 
 
