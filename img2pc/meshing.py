@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -103,7 +103,7 @@ class MeshSettings:
     base_mm: float = 0.0
     tolerance_mm: float | None = None
     faces: int | None = None
-    up: Literal["y", "z"] = "y"
+    up: str = "y"
     best_effort: bool = False
 
 

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from img2pc.cli.pictures import _expanded
@@ -28,6 +29,8 @@ from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.mesh_files import read_mesh
 from img2pc.meshing import MeshSettings
+from img2pc.reconstruction import Reconstructor
+from img2pc.views import Views
 
 from .conftest import ENVIRONMENT, INTERRUPTIBLE, ROOT, Ran, assert_one_line
 from .in_a_process import mesh_or_worse, settings_to_file
@@ -231,9 +234,20 @@ def test_pictures_and_folders_do_not_mix(img2pc: Run, photos: Path, clouds: Path
     assert not clouds.exists()
 
 
-@pytest.mark.parametrize("size", ["1", "2", "100"])
-def test_any_batch_size_does_all(reconstruct: Run, clouds: Path, size: str) -> None:
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_any_batch_size_does_all(
+    size: int, reconstruct: Run, clouds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    views = Reconstructor.views
+
+    def counted(self: Reconstructor, crops: torch.Tensor) -> Views:
+        seen.append(len(crops))
+        return views(self, crops)
+
+    monkeypatch.setattr(Reconstructor, "views", counted)
     assert reconstruct("--batch-size", size).code == 0
+    assert sorted(seen) == {1: [1, 1, 1], 2: [1, 2], 100: [3]}[size]
     assert files_in(clouds) == THREE
 
 

@@ -9,8 +9,9 @@ import torch
 import trimesh
 from torch.testing import assert_close
 
+from img2pc import open3d_process
 from img2pc.cloud_files import PointArrays, read_cloud
-from img2pc.errors import BadInputError
+from img2pc.errors import BadInputError, Img2pcError
 from img2pc.pointclouds import PointCloud, write_ply
 
 POINTS = [[0.0, 0.0, 0.0], [1.0, 2.0, 3.0], [-0.5, 0.25, 4.0]]
@@ -343,6 +344,13 @@ def test_pcd_files_are_read_with_open3d(tmp_path: Path) -> None:
     text = header + "\n".join([*rows, "nan 0 0 0 0 1 0"]) + "\n"
     cloud = read_cloud(saved(tmp_path / "cloud.pcd", text))
     assert_all_there(cloud)
+
+
+def test_pcd_files_without_open3d_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "cloud.pcd", pcd_header(1) + "0 0 0\n")
+    monkeypatch.setattr(open3d_process.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Img2pcError, match="Open3D is not installed; it has releases for Python"):
+        read_cloud(path)
 
 
 @pytest.mark.parametrize(

@@ -677,6 +677,38 @@ def test_a_large_balloon_goes_though_a_part_is_loose(monkeypatch: pytest.MonkeyP
     assert np.ptp(solid.mesh.vertices, axis=0) == pytest.approx([100, 100, 100], rel=0.1)
 
 
+@pytest.mark.parametrize("has_normals", [True, False])
+def test_attempts_become_coarser_before_a_voxel_grid(
+    has_normals: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[int, float]] = []
+
+    def refusing_all(points: ndarray, normals: ndarray, depth: int, scale: float) -> Surface:
+        tried.append((depth, scale))
+        raise NativeCodeError("swollen")
+
+    monkeypatch.setattr(meshing, "poisson_surface", refusing_all)
+    cloud = tower if has_normals else replace(tower, normals=None)
+    assert solid_from_cloud(cloud, MeshSettings(depth=6)).method == "a coarse voxel grid"
+    anew = [(6, 1.1)] if has_normals else []
+    assert tried == [(6, 1.1), *anew, (6, 2.0), (5, 2.0)]
+
+
+def test_a_coarser_octree_is_taken_where_the_finer_ones_fail(
+    tower: PointArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_coarse(points: ndarray, normals: ndarray, depth: int, scale: float) -> Surface:
+        if depth == 6:
+            raise NativeCodeError("swollen")
+        return poisson_in_process(points, normals, depth, scale)
+
+    monkeypatch.setattr(meshing, "poisson_surface", only_coarse)
+    solid = solid_from_cloud(tower, MeshSettings(depth=6))
+    assert solid.method == "Poisson at depth 5 in a wide cube"
+    assert "made by Poisson at depth 5 in a wide cube instead of" in solid.warnings[0]
+    assert solid.warnings[0].endswith("Poisson at depth 6: swollen")
+
+
 @pytest.mark.parametrize("best_effort", [False, True])
 def test_no_solid_at_all(
     best_effort: bool, tower: PointArrays, monkeypatch: pytest.MonkeyPatch

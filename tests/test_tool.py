@@ -29,6 +29,7 @@ from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
 from img2pc.folders import MESH_MARK
 from img2pc.mesh_files import read_mesh
+from img2pc.open3d_process import NativeCodeError
 from img2pc.pointclouds import PointCloud, encode_ply
 from img2pc.reconstruction import Reconstructor
 
@@ -538,6 +539,19 @@ def test_the_doctor_finds_broken_weights(
         assert ran.code == 4
         assert_one_line(ran.err)
         assert ran.err == f"img2pc: {told['weights']}\n"
+
+
+def test_the_doctor_finds_meshing_that_does_not_work(
+    img2pc: Run, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing() -> str:
+        raise NativeCodeError("Open3D failed (exit -4): no message")
+
+    monkeypatch.setattr("img2pc.doctor._meshing", failing)
+    ran = img2pc("doctor", "--weights", tiny_weights)
+    assert ran.code == 1
+    assert ran.err == "img2pc: Open3D failed (exit -4): no message\n"
+    assert [line[:14].strip() for line in ran.out.splitlines()] == FINDINGS
 
 
 def test_the_doctor_tries_the_weights_of_the_environment(
