@@ -382,17 +382,7 @@ def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
         solid, lost = _largest_body(solid.trim_by_plane((0, 0, 1), _foot_height(solid)))
         dropped += (1 - dropped) * lost
     if settings.base_mm:
-        solid, points = _resized(solid, points, settings)
-        thickness = settings.base_mm
-        for _ in range(_PLINTH_STEPS):
-            # Resizing will make the plate thinner or thicker, by as much as the whole.
-            onto, lift = _on_plinth(solid, thickness)
-            then = thickness * _scale(onto, settings)
-            if abs(then - settings.base_mm) < _PLINTH_PRECISION_MM:
-                break
-            thickness *= settings.base_mm / then
-        solid = onto
-        points = points + np.array([0, 0, lift])
+        solid, points = _with_plinth(*_resized(solid, points, settings), settings)
         if any(body.volume() < 0 for body in solid.decompose()):
             notes = ("the plate closes a hollow off, which is filled",)
     solid, lost = _largest_body(_simplified(solid, settings))
@@ -584,6 +574,21 @@ def _spread(values: Float[ndarray, "vertex"], faces: Int[ndarray, "face 3"]) -> 
     total = np.bincount(ends[:, 0], values[ends[:, 1]], minlength=len(values))
     count = np.bincount(ends[:, 0], minlength=len(values))
     return np.asarray(np.maximum(values, total / np.maximum(count, 1)))
+
+
+def _with_plinth(
+    solid: Manifold, points: Float[ndarray, "point 3"], settings: MeshSettings
+) -> tuple[Manifold, Float[ndarray, "point 3"]]:
+    """On a plate that will be as thick as asked for: resizing makes it thinner or thicker, by as
+    much as the whole."""
+    thickness = settings.base_mm
+    for _ in range(_PLINTH_STEPS):
+        onto, lift = _on_plinth(solid, thickness)
+        then = thickness * _scale(onto, settings)
+        if abs(then - settings.base_mm) < _PLINTH_PRECISION_MM:
+            break
+        thickness *= settings.base_mm / then
+    return onto, points + np.array([0, 0, lift])
 
 
 def _on_plinth(solid: Manifold, thickness_mm: float) -> tuple[Manifold, float]:

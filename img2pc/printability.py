@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -104,42 +104,7 @@ def inspect_mesh(
     wall = thinnest_wall(mesh, max(_WALL_LIMIT_MM, least_wall_mm)) if walls and measurable else None
     below = vertices[faces[on_bed & down]].reshape(-1, 3)[:, :2]
     stands = is_between(centre_of_mass(vertices, faces)[:2], below) if measurable else None
-    hardly_touches = contact < 1e-3 * size[0] * size[1]
-    fits = None if bed_mm is None else _fits(size, bed_mm)
-    problems = [
-        (boundary_edges, f"not closed: {boundary_edges} edges border a hole"),
-        (crowded, f"not a manifold: more than two faces meet at {crowded} edges"),
-        (flipped, f"faces turn both ways at {flipped} edges"),
-        (not boundary_edges and total <= 0, "inside out: its volume is not positive"),
-        ((volumes > 0).sum() > 1, f"{(volumes > 0).sum()} separate bodies"),
-        (total > 0 and (volumes < 0).any(), f"{(volumes < 0).sum()} closed hollows inside"),
-        (total > 0 and flat_pieces, f"{flat_pieces} pieces without volume"),
-        (degenerate, f"{degenerate} faces without area"),
-        (
-            fits is False,
-            f"{_by(size)} mm does not fit the bed of {_by(bed_mm or ())} mm",
-        ),
-    ]
-    warnings = [
-        (
-            wall is not None and wall < least_wall_mm,
-            f"walls down to {wall or 0:.2f} mm, thinner than {least_wall_mm:g} mm",
-        ),
-        (abs(lowest) > _CONTACT_MM, f"its lowest point is at z = {lowest:.2f} mm, not on the bed"),
-        (
-            hardly_touches,
-            f"touches the bed with only {contact:.1f} mm²; use a base or a brim",
-        ),
-        (
-            stands is False and not hardly_touches,
-            "topples: its centre of mass is not above what touches the bed",
-        ),
-        (
-            size.max() < _SMALL_MM,
-            f"its longest side is {size.max():.2g} mm: was it made in metres or inches?",
-        ),
-    ]
-    return PrintReport(
+    measured = PrintReport(
         triangles=len(faces),
         boundary_edges=boundary_edges,
         non_manifold_edges=crowded,
@@ -152,12 +117,69 @@ def inspect_mesh(
         lowest_mm=lowest,
         contact_mm2=contact,
         stands=stands,
-        fits_bed=fits,
+        fits_bed=None if bed_mm is None else _fits(size, bed_mm),
         wall_mm=wall,
         overhang_share=float(area[down & ~on_bed].sum() / max(float(area.sum()), 1e-30)),
-        problems=tuple(text for found, text in problems if found),
-        warnings=tuple(text for found, text in warnings if found),
+        problems=(),
+        warnings=(),
     )
+    return replace(
+        measured,
+        problems=_problems(measured, flat_pieces, bed_mm),
+        warnings=_warnings(measured, least_wall_mm),
+    )
+
+
+def _problems(
+    report: PrintReport, flat_pieces: int, bed_mm: tuple[float, float, float] | None
+) -> tuple[str, ...]:
+    """What slicers refuse or repair."""
+    whole = report.volume_mm3 > 0
+    found = [
+        (report.boundary_edges, f"not closed: {report.boundary_edges} edges border a hole"),
+        (
+            report.non_manifold_edges,
+            f"not a manifold: more than two faces meet at {report.non_manifold_edges} edges",
+        ),
+        (report.flipped_edges, f"faces turn both ways at {report.flipped_edges} edges"),
+        (not report.boundary_edges and not whole, "inside out: its volume is not positive"),
+        (report.bodies > 1, f"{report.bodies} separate bodies"),
+        (whole and report.voids, f"{report.voids} closed hollows inside"),
+        (whole and flat_pieces, f"{flat_pieces} pieces without volume"),
+        (report.degenerate_faces, f"{report.degenerate_faces} faces without area"),
+        (
+            report.fits_bed is False,
+            f"{_by(report.size_mm)} mm does not fit the bed of {_by(bed_mm or ())} mm",
+        ),
+    ]
+    return tuple(text for is_so, text in found if is_so)
+
+
+def _warnings(report: PrintReport, least_wall_mm: float) -> tuple[str, ...]:
+    """What prints, perhaps not well."""
+    wall, lowest, contact = report.wall_mm, report.lowest_mm, report.contact_mm2
+    hardly_touches = contact < 1e-3 * report.size_mm[0] * report.size_mm[1]
+    longest = max(report.size_mm)
+    found = [
+        (
+            wall is not None and wall < least_wall_mm,
+            f"walls down to {wall or 0:.2f} mm, thinner than {least_wall_mm:g} mm",
+        ),
+        (abs(lowest) > _CONTACT_MM, f"its lowest point is at z = {lowest:.2f} mm, not on the bed"),
+        (
+            hardly_touches,
+            f"touches the bed with only {contact:.1f} mm²; use a base or a brim",
+        ),
+        (
+            report.stands is False and not hardly_touches,
+            "topples: its centre of mass is not above what touches the bed",
+        ),
+        (
+            longest < _SMALL_MM,
+            f"its longest side is {longest:.2g} mm: was it made in metres or inches?",
+        ),
+    ]
+    return tuple(text for is_so, text in found if is_so)
 
 
 def degenerate_faces(
