@@ -209,7 +209,7 @@ def write_failures(path: Path, outcomes: Sequence[Outcome], interrupted: bool = 
     failed = [outcome.as_json() for outcome in outcomes if outcome.status == "failed"]
     if not _holds_failures(path):
         if failed:
-            raise BadInputError(f"{path} is not of img2pc, and stays as it is")
+            raise BadInputError(f"{path} was not made by img2pc, and stays as it is")
         return
     with write_errors(path):
         if interrupted and path.exists():

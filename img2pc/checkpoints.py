@@ -100,12 +100,14 @@ def weights_digest(path: Path) -> str:
 def _opened(path: Path) -> Iterator[Any]:
     """The file; what safetensors, JSON and PyTorch find wrong with it becomes one sentence."""
     if is_folder(path):
-        raise WeightsError(f"weights {path} are a folder; of a run name its weights.safetensors")
+        raise WeightsError(f"weights {path} are a folder; name the weights.safetensors in it")
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except FileNotFoundError as error:
-        raise WeightsError(f"weights {path} do not exist") from error
+        raise WeightsError(
+            f"weights {path} do not exist; check --weights and the variable IMG2PC_WEIGHTS"
+        ) from error
     except RuntimeError as error:  # its text lists every tensor
         raise WeightsError(f"weights {path} do not fit the generator of their header") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:

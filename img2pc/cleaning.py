@@ -312,10 +312,10 @@ def neighbour_distance(
 def _check_count(points: Float[ndarray, "point 3"], before: int | None = None) -> None:
     if len(points) >= MINIMUM_POINTS:
         return
-    told = f"here are {len(points)}"
+    told = f"and there are {len(points)}"
     if before is not None:
-        told = f"of {before} are {len(points)} left without doubles and outliers"
-    raise BadInputError(f"a mesh needs {MINIMUM_POINTS} points or more, {told}")
+        told = f"and of {before} only {len(points)} are left without duplicates and outliers"
+    raise BadInputError(f"a mesh needs at least {MINIMUM_POINTS} points, {told}")
 
 
 def _check_spread(points: Float[ndarray, "point 3"]) -> None:

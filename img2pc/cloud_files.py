@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
 from img2pc.errors import BadInputError
-from img2pc.files import is_file
+from img2pc.files import check_is_file
 from img2pc.open3d_process import read_with_open3d
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,7 @@ def read_cloud(path: Path) -> PointArrays:
     Raises:
         BadInputError: the file is missing, unreadable, a mesh, or has no finite points.
     """
-    if not is_file(path):
-        raise BadInputError(f"{path} is not a file")
+    check_is_file(path)
     try:
         if path.suffix.lower() == ".pcd":
             _check_rows(path)
@@ -90,7 +89,7 @@ def read_cloud(path: Path) -> PointArrays:
     if _are_most(directed):
         return cloud.at(directed)
     log.warning(
-        "%d of %d normals are no directions; all are estimated anew",
+        "%d of %d normals have no direction; all are estimated anew",
         np.count_nonzero(~directed),
         len(directed),
     )
@@ -106,6 +105,10 @@ def _are_most(which: Bool[ndarray, "point"]) -> bool:
     return bool(np.count_nonzero(~which) <= _MOST_ODD_NORMALS * len(which))
 
 
+def _is_mesh(path: Path) -> BadInputError:
+    return BadInputError(f"{path} is a mesh, not a point cloud; `img2pc check` judges it")
+
+
 def _read_with_trimesh(path: Path) -> PointArrays:
     import trimesh
 
@@ -116,7 +119,7 @@ def _read_with_trimesh(path: Path) -> PointArrays:
             raise BadInputError(f"{path} holds no points")
         loaded = next(iter(loaded.geometry.values()))
     if not isinstance(loaded, trimesh.PointCloud):
-        raise BadInputError(f"{path} is a mesh, not a point cloud")
+        raise _is_mesh(path)
     points = np.array(loaded.vertices, dtype=np.float64)
     elements = loaded.metadata.get("_ply_raw", {})
     if "vertex" not in elements:
@@ -158,17 +161,17 @@ def _read_obj(path: Path) -> PointArrays:
         for line in file:
             kind, _, values = line.strip().replace("\t", " ").partition(" ")
             if kind == "f":
-                raise BadInputError(f"{path} is a mesh, not a point cloud")
+                raise _is_mesh(path)
             if kind in rows:
                 rows[kind].append(values)
     table = _numbers(path, rows["v"])
     if table.shape[1] < 3:
-        raise BadInputError(f"{path} is damaged: it holds points of less than three coordinates")
+        raise BadInputError(f"{path} is damaged: it holds points of fewer than three coordinates")
     normals = None
     if rows["vn"]:
         normals = _numbers(path, rows["vn"])
         if normals.shape != (len(table), 3):
-            log.warning("%s has other normals than points; they are estimated anew", path)
+            log.warning("%s has not as many normals as points; they are estimated anew", path)
             normals = None
     return PointArrays(
         table[:, :3], normals, _colours(table[:, 3:6]) if table.shape[1] >= 6 else None

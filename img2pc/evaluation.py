@@ -23,7 +23,7 @@ from PIL import Image
 from img2pc.checkpoints import WeightsInfo
 from img2pc.cloud_files import read_cloud
 from img2pc.errors import BadInputError
-from img2pc.files import by_name, is_file, is_folder, write_errors, written_atomically
+from img2pc.files import by_name, check_is_folder, is_file, write_errors, written_atomically
 from img2pc.folders import is_our_cloud
 from img2pc.foreground import find_foreground
 from img2pc.images import crop_to_foreground, read_image
@@ -104,8 +104,8 @@ def list_cases(
         BadInputError: the folder is missing or holds none of these, there is no such split, or
             shards are of other sizes than the generator's.
     """
-    if not is_file(folder) and not is_folder(folder):
-        raise BadInputError(f"{folder} is not a folder")
+    if not is_file(folder):
+        check_is_folder(folder)
     pairs = [
         path
         for path in sorted(folder.glob("*.png"), key=by_name)
@@ -202,8 +202,7 @@ def clouds_method(
     Raises:
         BadInputError: the folder is missing.
     """
-    if not is_folder(folder):
-        raise BadInputError(f"{folder} is not a folder")
+    check_is_folder(folder)
 
     def read(case: Case) -> Prediction:
         try:

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Whether files are there; writing them whole or not at all."""
 
 from __future__ import annotations
 
@@ -54,6 +54,28 @@ def write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_is_file(path: Path) -> None:
+    """
+    Raises:
+        BadInputError: it is missing, or a folder.
+    """
+    if not exists(path):
+        raise BadInputError(f"{path} does not exist")
+    if not is_file(path):
+        raise BadInputError(f"{path} is not a file")
+
+
+def check_is_folder(path: Path) -> None:
+    """
+    Raises:
+        BadInputError: it is missing, or a file.
+    """
+    if not exists(path):
+        raise BadInputError(f"{path} does not exist")
+    if not is_folder(path):
+        raise BadInputError(f"{path} is not a folder")
 
 
 def check_writable(path: Path) -> None:

@@ -185,7 +185,9 @@ def jobs_of_pictures(
     count = Counter(map(_on_any_disk, told_apart))
     for picture, place in zip(pictures, told_apart, strict=True):
         if count[_on_any_disk(place)] > 1:
-            raise BadInputError(f"{picture} is not the only one of its name; name their folder")
+            raise BadInputError(
+                f"{picture} is not the only one of its name; give the folder above them instead"
+            )
     placed = [
         (picture.parent, picture, place) for picture, place in zip(pictures, places, strict=True)
     ]
@@ -216,7 +218,7 @@ def check_replaceable(jobs: Sequence[Job], todo: Sequence[Job], named: Path | No
     Raises:
         BadInputError: one would.
     """
-    remedy = "say another place with -o, or --overwrite"
+    remedy = "write elsewhere by -o, or use --overwrite"
     for job in jobs:
         if job.cloud != named:
             _check_ours(job.cloud, is_our_cloud, remedy)
@@ -232,12 +234,12 @@ def check_masks(todo: Sequence[Job]) -> None:
         BadInputError: one would.
     """
     for job in todo:
-        _check_ours(job.mask, _is_our_picture, "say --overwrite, or move it")
+        _check_ours(job.mask, _is_our_picture, "move it away, or use --overwrite")
 
 
 def _check_ours(path: Path | None, is_ours: Callable[[Path], bool], remedy: str) -> None:
     if path is not None and is_file(path) and not is_ours(path):
-        raise BadInputError(f"{path} is not of img2pc; {remedy}")
+        raise BadInputError(f"{path} was not made by img2pc; {remedy}")
 
 
 def is_our_cloud(path: Path) -> bool:

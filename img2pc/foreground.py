@@ -112,7 +112,7 @@ def find_foreground(
 
 GRABCUT_DOUBT = (
     "the object was cut out of the picture by a guess at its colours; a picture with a transparent "
-    "or plain background, a mask, or img2pc[rembg] would do better"
+    'or plain background, a mask, or rembg (pip install "img2pc[rembg]") would do better'
 )
 REMBG_MISSING = 'not installed: pip install "img2pc[rembg]", with Python 3.11 or newer'
 MODEL_MISSING = f"rembg's model is not on this computer; to download it once, run: {DOWNLOAD_MODEL}"
@@ -140,7 +140,7 @@ def _first_that_fits(
 def _own_alpha(rgba: UInt8[ndarray, "height width 4"]) -> UInt8[ndarray, "height width"]:
     if not has_real_alpha(rgba):
         raise BadInputError(
-            "the picture has no alpha channel that shows an object; try the background auto"
+            "the picture has no alpha channel that shows an object; try --background auto"
         )
     return rgba[..., 3]
 
@@ -151,8 +151,8 @@ def _required_border(
     alpha = border_alpha(rgb)
     if alpha is None:
         raise BadInputError(
-            "the picture has no flat or smooth background; try the background rembg or grabcut, "
-            "or a mask"
+            "the picture has no flat or smooth background; try --background rembg or grabcut, or "
+            "give a --mask"
         )
     return alpha
 

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from img2pc.choices import MESH_SUFFIXES
 from img2pc.errors import BadInputError
-from img2pc.files import is_file
+from img2pc.files import check_is_file
 from img2pc.folders import MESH_MARK
 
 COLOUR_SUFFIXES = (".obj", ".ply", ".glb")
@@ -118,8 +118,7 @@ def read_mesh(path: Path) -> TriangleMesh:
     import trimesh
 
     suffix = mesh_suffix(path)
-    if not is_file(path):
-        raise BadInputError(f"{path} is not a file")
+    check_is_file(path)
     scene, pieces = read_pieces(path)
     if not pieces:
         raise BadInputError(

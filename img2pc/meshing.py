@@ -212,11 +212,14 @@ def check_settings(settings: MeshSettings) -> None:
     if not all(np.isfinite(length) and length >= 0 for length in lengths) or not size:
         raise BadInputError("lengths are numbers of millimetres, and a size is more than 0")
     if settings.base_mm >= size:
-        raise BadInputError(f"a plate of {settings.base_mm:g} mm leaves no room for what is on it")
+        raise BadInputError(
+            f"a plate of {settings.base_mm:g} mm leaves no room for what is on it; take a thinner "
+            "one, or a larger size"
+        )
     if settings.depth is not None and not 4 <= settings.depth <= 11:
         raise BadInputError(f"an octree has a depth of 4 to 11, not {settings.depth}")
     if settings.faces is not None and settings.faces < 4:
-        raise BadInputError("a solid has four faces or more")
+        raise BadInputError("a solid has four triangles or more")
     if settings.up not in _Z_UP_FROM:
         raise BadInputError(f"up is y or z, not {settings.up}")
 
@@ -388,7 +391,7 @@ def _finish(attempt: _Attempt, settings: MeshSettings) -> Solid:
     solid, lost = _largest_body(_simplified(solid, settings))
     dropped += (1 - dropped) * lost
     if settings.faces is not None and solid.num_tri() > settings.faces:
-        notes = (*notes, f"it cannot be simplified to {settings.faces} faces")
+        notes = (*notes, f"it cannot be simplified to {settings.faces} triangles")
     solid, points = _resized(solid, points, settings)
     vertices, faces = _without_slivers(*_arrays(solid))
     colours = None
@@ -616,7 +619,7 @@ def _simplified(solid: Manifold, settings: MeshSettings) -> Manifold:
             tolerance *= 1.5
             simple = solid.simplify(tolerance)
     if simple.num_tri() > settings.faces and not settings.best_effort:
-        raise NotPrintableError(f"it cannot be simplified to {settings.faces} faces")
+        raise NotPrintableError(f"it cannot be simplified to {settings.faces} triangles")
     return simple
 
 

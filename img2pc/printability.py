@@ -144,9 +144,9 @@ def _problems(
         (report.flipped_edges, f"faces turn both ways at {report.flipped_edges} edges"),
         (not report.boundary_edges and not whole, "inside out: its volume is not positive"),
         (report.bodies > 1, f"{report.bodies} separate bodies"),
-        (whole and report.voids, f"{report.voids} closed hollows inside"),
-        (whole and flat_pieces, f"{flat_pieces} pieces without volume"),
-        (report.degenerate_faces, f"{report.degenerate_faces} faces without area"),
+        (whole and report.voids, f"closed hollows inside: {report.voids}"),
+        (whole and flat_pieces, f"pieces without volume: {flat_pieces}"),
+        (report.degenerate_faces, f"faces without area: {report.degenerate_faces}"),
         (
             report.fits_bed is False,
             f"{_by(report.size_mm)} mm does not fit the bed of {_by(bed_mm or ())} mm",
@@ -168,7 +168,7 @@ def _warnings(report: PrintReport, least_wall_mm: float) -> tuple[str, ...]:
         (abs(lowest) > _CONTACT_MM, f"its lowest point is at z = {lowest:.2f} mm, not on the bed"),
         (
             hardly_touches,
-            f"touches the bed with only {contact:.1f} mm²; use a base or a brim",
+            f"touches the bed with only {contact:.1f} mm²; use a plate (--base) or a brim",
         ),
         (
             report.stands is False and not hardly_touches,

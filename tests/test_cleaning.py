@@ -246,7 +246,7 @@ def test_the_noise_of_a_plane_is_how_far_its_points_lie_from_it(deviation: float
 
 
 def test_too_few_points_to_smooth() -> None:
-    with pytest.raises(BadInputError, match="here are 25"):
+    with pytest.raises(BadInputError, match="there are 25"):
         smoothed(PointArrays(sphere(25), sphere(25)))
 
 
@@ -297,17 +297,21 @@ def test_spacing_of_a_grid() -> None:
 
 @pytest.mark.parametrize("count", [2, 10, 49])
 def test_too_few_points(count: int) -> None:
-    with pytest.raises(BadInputError, match=f"a mesh needs 50 points or more, here are {count}"):
+    with pytest.raises(
+        BadInputError, match=f"a mesh needs at least 50 points, and there are {count}"
+    ):
         cleaned(PointArrays(sphere(count)))
 
 
 def test_too_few_points_but_for_duplicates() -> None:
-    with pytest.raises(BadInputError, match="of 300 are 30 left without doubles and outliers"):
+    with pytest.raises(
+        BadInputError, match="of 300 only 30 are left without duplicates and outliers"
+    ):
         cleaned(PointArrays(np.tile(sphere(30), (10, 1))))
 
 
 def test_no_points() -> None:
-    with pytest.raises(BadInputError, match="a mesh needs 50 points or more, here are 0"):
+    with pytest.raises(BadInputError, match="a mesh needs at least 50 points, and there are 0"):
         cleaned(PointArrays(np.empty((0, 3))))
 
 

@@ -158,7 +158,8 @@ def test_a_mesh_of_others_beside_a_picture_stays(
         assert (ran.code, ran.out) == (3, "")
         assert model.read_text() == "theirs"
     assert (
-        ran.err == f"img2pc: {model} is not of img2pc; say another place with -o, or --overwrite\n"
+        ran.err
+        == f"img2pc: {model} was not made by img2pc; write elsewhere by -o, or use --overwrite\n"
     )
     assert model.read_text() == "theirs"
     # Unless they say so; then it is ours.
@@ -176,7 +177,9 @@ def test_a_cloud_is_no_picture(img2pc, tmp_path: Path) -> None:
     (tmp_path / "scan.ply").write_bytes(b"ply\n")
     ran = img2pc("reconstruct", tmp_path / "scan.ply", "--mesh", "stl")
     assert (ran.code, ran.out) == (3, "")
-    assert "scan.ply is a point cloud; `img2pc mesh` makes a solid of it" in ran.err
+    assert (
+        "scan.ply is not a picture; if it is a cloud, `img2pc mesh` makes a solid of it" in ran.err
+    )
 
 
 def test_results_of_one_picture_may_go_to_folders(
@@ -399,7 +402,7 @@ def test_evaluate_what_another_program_made(img2pc, pairs: Path, tiny_weights: P
     ran = img2pc("evaluate", pairs, "--weights", tiny_weights, "--clouds", others, "--json")
     assert ran.code == 6
     assert ran.err.splitlines()[1:] == [  # below the bar
-        f"img2pc: counts as empty: {others / 'mug-b.ply'} is not a file",
+        f"img2pc: counts as empty: {others / 'mug-b.ply'} does not exist",
         "img2pc: clouds that cannot be read: 1",
     ]
     report = json.loads(ran.out)
@@ -535,7 +538,7 @@ def test_a_gpu_that_is_not_there(img2pc, chair_picture: Path, shards: Path, tmp_
     ):
         ran = img2pc(*arguments)
         assert (ran.code, ran.out) == (3, "")
-        assert ran.err == "img2pc: no CUDA device is available; use cpu\n"
+        assert ran.err == "img2pc: no CUDA GPU is available; choose auto or cpu\n"
     assert list(tmp_path.iterdir()) == []
 
 

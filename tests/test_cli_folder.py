@@ -108,7 +108,7 @@ def test_verbose_says_of_each_picture_what_found_its_object(
 ) -> None:
     with caplog.at_level(logging.INFO):
         assert reconstruct("-v").code == 0
-    assert f"{photos / 'a.png'}: foreground by alpha" in caplog.messages
+    assert f"{photos / 'a.png'}: object found by alpha" in caplog.messages
 
 
 def test_verbose_says_the_warnings_of_each_picture(
@@ -194,7 +194,7 @@ def test_a_mask_that_was_mended_is_not_drawn_over(
     (clouds / "a.ply").unlink()
     ran = reconstruct(*options)
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err == f"img2pc: {mended} is not of img2pc; say --overwrite, or move it\n"
+    assert ran.err == f"img2pc: {mended} was not made by img2pc; move it away, or use --overwrite\n"
     assert mended.read_bytes() == drawn
     assert reconstruct(*options, "--overwrite").code == 0
     assert mended.read_bytes() != drawn
@@ -359,7 +359,7 @@ def test_failures_of_another_program_stay(reconstruct: Run, photos: Path, bad: b
     ran = reconstruct("-o", photos)
     assert ran.code == (6 if bad else 0)
     assert theirs.read_text() == '{"mine": 1}\n'
-    assert (f"{theirs} is not of img2pc" in ran.err) == bad
+    assert (f"{theirs} was not made by img2pc" in ran.err) == bad
 
 
 def test_pictures_that_failed_for_another_reason_are_not_called_unusable(

@@ -159,7 +159,10 @@ def test_beside_a_cloud_of_others_nothing_is_replaced_unasked(img2pc: Run, tmp_p
     target.write_text("of the scanner")
     refused = img2pc("mesh", cloud)
     assert refused.code == 3
-    assert refused.err == f"img2pc: {target} is not of img2pc; say -o {target} to replace it\n"
+    assert (
+        refused.err
+        == f"img2pc: {target} was not made by img2pc; to replace it, name it by -o {target}\n"
+    )
     assert target.read_text() == "of the scanner"
     assert img2pc("mesh", cloud, "-o", target).code == 0
     judge(target)

@@ -294,7 +294,7 @@ def test_normals_and_colours_of_an_obj_file(
     assert cloud.colours.tolist() == [[255, 0, 10], [0, 51, 255]]
     assert caplog.messages == []
     assert read_cloud(saved(tmp_path / "more.obj", text + "vn 0 1 0\n")).normals is None
-    assert "more.obj has other normals than points" in caplog.text
+    assert "more.obj has not as many normals as points" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_normals_are_dropped_if_many_are_no_directions(
     assert cloud.normals is None
     assert cloud.colours is not None
     assert cloud.colours.tolist() == COLOURS
-    assert "1 of 3 normals are" in caplog.text
+    assert "1 of 3 normals have" in caplog.text
 
 
 @pytest.mark.filterwarnings("error")
@@ -475,6 +475,6 @@ def test_a_mesh_is_no_cloud(suffix: str, tmp_path: Path) -> None:
 
 def test_folders_and_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "folder.ply").mkdir()
-    for name in ("folder.ply", "missing.ply", "missing.pcd"):
-        with pytest.raises(BadInputError, match=rf"{name} is not a file"):
-            read_cloud(tmp_path / name)
+    for name in ("folder.ply is not a file", "missing.ply does not exist", "missing.pcd does not"):
+        with pytest.raises(BadInputError, match=name):
+            read_cloud(tmp_path / name.split()[0])

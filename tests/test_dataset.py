@@ -427,7 +427,7 @@ def test_meshes_that_are_not_there_are_bad_input(
         mesh_split="trian",
         mesh_share=0.1,
     )
-    complaint = "no meshes found" if missing == "folder" else "no split trian, but train"
+    complaint = "does not exist" if missing == "folder" else "no split trian; it has train"
     with pytest.raises(BadInputError, match=complaint):
         list(write_shards(tmp_path / "data", settings, 4, workers=1))
     assert not (tmp_path / "data").exists()
@@ -497,7 +497,7 @@ def test_a_manifest_names_categories_and_splits(meshes: Path) -> None:
     write_manifest(meshes, "path,category,split", "table/b.glb,desk,train", "lamp/c.ply,light,test")
     assert list_meshes(meshes, "train") == [MeshFile(meshes / "table" / "b.glb", "desk")]
     assert [mesh.category for mesh in list_meshes(meshes)] == ["desk", "light"]
-    with pytest.raises(BadInputError, match="no split validation, but test, train"):
+    with pytest.raises(BadInputError, match="no split validation; it has test, train"):
         list_meshes(meshes, "validation")
 
 
@@ -506,7 +506,7 @@ def test_a_manifest_names_categories_and_splits(meshes: Path) -> None:
     [
         (b"path,category\ntable/b.glb\n", "row 1 of .*lacks a path or a category"),
         (b"path,category\ntable/b.glb,B\xe4nke\n", "cannot read"),
-        (b"path,category\n", "no meshes found"),
+        (b"path,category\n", "holds no meshes"),
     ],
 )
 def test_a_damaged_manifest_is_bad_input(content: bytes, complaint: str, meshes: Path) -> None:

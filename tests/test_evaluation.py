@@ -231,7 +231,7 @@ def test_a_split_is_of_meshes_that_say_theirs(
 
 
 def test_folders_of_nothing_are_bad_input(tmp_path: Path, reconstructor: Reconstructor) -> None:
-    with pytest.raises(BadInputError, match="no meshes found"):
+    with pytest.raises(BadInputError, match="holds no meshes"):
         list_cases(tmp_path, reconstructor.info)
     with pytest.raises(BadInputError, match="is not a folder"):
         list_cases(tmp_path / "missing", reconstructor.info)

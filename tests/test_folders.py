@@ -381,12 +381,12 @@ def test_a_mesh_that_was_edited_stops_only_its_own_picture(job: Job) -> None:
     assert job.cloud is not None
     job.cloud.write_bytes(b"ply\ncomment img2pc\n")
     check_replaceable([job], [])
-    with pytest.raises(BadInputError, match=r"a\.stl is not of img2pc"):
+    with pytest.raises(BadInputError, match=r"a\.stl was not made by img2pc"):
         check_replaceable([job], [job])
     check_replaceable([job], [job], named=job.mesh)
     job.cloud.write_bytes(b"ply\n")
     for todo in ([], [job]):
-        with pytest.raises(BadInputError, match=r"a\.ply is not of img2pc"):
+        with pytest.raises(BadInputError, match=r"a\.ply was not made by img2pc"):
             check_replaceable([job], todo, named=job.mesh)
 
 

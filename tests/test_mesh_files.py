@@ -236,7 +236,7 @@ def test_the_suffix_may_be_in_capitals(wedge: TriangleMesh, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
 def test_a_missing_file_is_named(suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=rf"missing\{suffix} is not a file"):
+    with pytest.raises(BadInputError, match=rf"missing\{suffix} does not exist"):
         read_mesh(tmp_path / f"missing{suffix}")
 
 

@@ -101,11 +101,18 @@ def test_a_packed_mesh_looks_like_the_mesh(meshes: Path, pack: Path) -> None:
         assert turned.sum(-1).min() > np.cos(np.radians(1))
 
 
+def test_what_is_no_pack_is_not_replaced(meshes: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear")
+    with pytest.raises(BadInputError, match="is not a pack of meshes"):
+        pack_meshes(meshes, tmp_path / "letter.txt", "train", lambda error: None)
+    assert (tmp_path / "letter.txt").read_text() == "Dear"
+
+
 def test_a_pack_is_of_the_split_that_it_was_made_from(
     meshes: Path, pack: Path, tmp_path: Path
 ) -> None:
     assert [mesh.path.as_posix() for mesh in list_meshes(pack)] == ["seats/chair.glb", "ball.ply"]
-    with pytest.raises(BadInputError, match="holds those of train"):
+    with pytest.raises(BadInputError, match="no split test; it has train"):
         list_meshes(pack, "test")
     every = tmp_path / "every.safetensors"
     assert pack_meshes(meshes, every, None, not_expected) == 3

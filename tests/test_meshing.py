@@ -342,7 +342,7 @@ def test_so_is_a_plate_that_is_much_of_the_height(height: float, thickness: floa
         (MeshSettings(base_mm=-2.0), "numbers of millimetres"),
         (MeshSettings(tolerance_mm=float("inf")), "numbers of millimetres"),
         (MeshSettings(depth=16), "a depth of 4 to 11, not 16"),
-        (MeshSettings(faces=0), "four faces or more"),
+        (MeshSettings(faces=0), "four triangles or more"),
         (MeshSettings(up="Y"), "up is y or z, not Y"),
     ],
 )
@@ -743,12 +743,12 @@ def test_the_best_effort_may_have_more_faces_than_asked_for(
         return vertices, faces
 
     monkeypatch.setattr(meshing, "decimate", as_it_is)
-    with pytest.raises(NotPrintableError, match="simplified to 4 faces"):
+    with pytest.raises(NotPrintableError, match="simplified to 4 triangles"):
         solid_from_cloud(tower, MeshSettings(faces=4))
     solid = solid_from_cloud(tower, MeshSettings(faces=4, best_effort=True))
     assert solid.report.printable
     assert solid.report.triangles > 4
-    assert "it cannot be simplified to 4 faces" in solid.warnings
+    assert "it cannot be simplified to 4 triangles" in solid.warnings
 
 
 def test_a_depth_that_was_asked_for_and_failed_is_said_with_the_reason(
@@ -839,9 +839,9 @@ def test_only_what_is_printable_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        (np.zeros((1, 3)), "50 points or more, here are 1$"),
+        (np.zeros((1, 3)), "at least 50 points, and there are 1$"),
         (np.ones((500, 3)), "all points of the cloud are the same"),
-        (np.random.default_rng(0).random((49, 3)), "50 points or more, here are 49$"),
+        (np.random.default_rng(0).random((49, 3)), "at least 50 points, and there are 49$"),
         (np.linspace([0, 0, 0], [1, 2, 3], 500), "on one line"),
         (np.random.default_rng(0).random((500, 3)) @ np.diag([1.0, 1, 0]), "in one plane"),
     ],

@@ -226,7 +226,7 @@ def test_a_void_is_found() -> None:
     report = inspect_mesh(mesh_of(block((20, 20, 20)), hollow))
     assert (report.bodies, report.voids) == (1, 1)
     assert report.volume_mm3 == pytest.approx(7875)
-    assert report.problems == ("1 closed hollows inside",)
+    assert report.problems == ("closed hollows inside: 1",)
 
 
 def test_a_degenerate_face_is_found() -> None:
@@ -240,7 +240,7 @@ def test_a_degenerate_face_is_found() -> None:
     assert degenerate_faces(vertices, faces).sum() == 1
     report = inspect_mesh(TriangleMesh(vertices, faces))
     assert report.degenerate_faces == 1
-    assert report.problems == ("1 faces without area",)
+    assert report.problems == ("faces without area: 1",)
     assert report.volume_mm3 == pytest.approx(8000)
 
 
@@ -284,7 +284,7 @@ def test_a_hollow_that_touches_the_skin_at_a_corner_is_a_hollow() -> None:
     both.merge_vertices()
     report = inspect_mesh(TriangleMesh(np.array(both.vertices), np.array(both.faces)))
     assert (report.bodies, report.voids) == (1, 1)
-    assert report.problems == ("1 closed hollows inside",)
+    assert report.problems == ("closed hollows inside: 1",)
 
 
 def test_a_sheet_of_two_sides_is_no_body() -> None:
@@ -294,13 +294,13 @@ def test_a_sheet_of_two_sides_is_no_body() -> None:
     report = inspect_mesh(
         TriangleMesh(np.concatenate([cube.vertices, corners]), np.concatenate([cube.faces, sheet]))
     )
-    assert (report.bodies, report.problems) == (1, ("1 pieces without volume",))
+    assert (report.bodies, report.problems) == (1, ("pieces without volume: 1",))
 
 
 def test_a_face_with_a_corner_twice_makes_no_hole() -> None:
     cube = mesh_of(block((20, 20, 20)))
     report = inspect_mesh(with_faces(cube, np.concatenate([cube.faces, [[0, 0, 1]]])))
-    assert report.problems == ("1 faces without area",)
+    assert report.problems == ("faces without area: 1",)
 
 
 def test_floating_and_sunken_meshes_are_warned_of() -> None:
@@ -319,7 +319,7 @@ def test_a_pointed_foot_is_warned_of() -> None:
     report = inspect_mesh(mesh_of(trimesh.convex.convex_hull(np.concatenate(rings))))
     assert report.contact_mm2 == pytest.approx(0.36)
     (warning,) = report.warnings
-    assert warning == "touches the bed with only 0.4 mm²; use a base or a brim"
+    assert warning == "touches the bed with only 0.4 mm²; use a plate (--base) or a brim"
 
 
 @pytest.mark.parametrize(("beyond", "stands"), [(12.0, True), (13.0, False), (-13.0, False)])

@@ -445,6 +445,13 @@ def test_errors_are_not_quiet(img2pc: Run, tiny_weights: Path, tmp_path: Path) -
     assert_one_line(ran.err)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_cloud_is_not_poured_into_a_terminal(two_boxes: Path, tiny_weights: Path) -> None:
+    shown = in_a_terminal("reconstruct", two_boxes, "-o", "-", "--weights", tiny_weights)
+    told = "img2pc: a cloud is binary, and stdout is a terminal; name a file by -o"
+    assert " ".join(shown.split()) == told
+
+
 def in_a_terminal(*arguments: object, **variables: str) -> str:
     """What a command prints where stdout and stderr are a terminal."""
     import pty  # which Windows lacks

@@ -586,7 +586,7 @@ def test_a_run_that_diverges_keeps_what_was_saved_last(
 
 def test_data_does_not_grow_under_several_devices(shards: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, devices=2, rescan_minutes=1.0)
-    with pytest.raises(BadInputError, match="data that grows is for one device"):
+    with pytest.raises(BadInputError, match="--rescan-minutes is for one device"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
 
 
@@ -604,7 +604,7 @@ def test_bytes_that_are_no_text_in_the_log_do_no_harm(
 def test_gpus_that_are_not_there_are_bad_input(shards: Path, tmp_path: Path) -> None:
     there = torch.cuda.device_count()
     settings = replace(SETTINGS, accelerator="cuda", devices=there + 1)
-    with pytest.raises(BadInputError, match=f"{there + 1} GPUs are wanted, and there are {there}"):
+    with pytest.raises(BadInputError, match=f"--devices {there + 1}, but there are {there} GPUs"):
         train(tmp_path / "run", ShardedDataset(shards), CONFIG, settings)
 
 
@@ -660,7 +660,7 @@ def test_a_damaged_checkpoint_is_said(uninterrupted: Path, shards: Path, tmp_pat
     shutil.copytree(uninterrupted, run)
     checkpoint = run / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(BadInputError, match="is damaged, or another program's"):
+    with pytest.raises(BadInputError, match="is damaged: delete it to go on"):
         train(run, ShardedDataset(shards), CONFIG, SETTINGS)
     checkpoint.unlink()
     (run / "log.csv").write_text("step,seconds\nx,y\n")
@@ -675,7 +675,9 @@ def test_a_run_folder_that_cannot_be_is_said(shards: Path, tmp_path: Path) -> No
 
 
 def test_an_odd_batch_of_live_objects_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="2 pictures each, which 3 a step is no multiple of"):
+    with pytest.raises(
+        BadInputError, match="--batch-size 3 is no multiple of 2, the pictures of each"
+    ):
         train(tmp_path, SHARD_SETTINGS, CONFIG, replace(SETTINGS, batch_size=3))
 
 

@@ -33,25 +33,26 @@ def evaluate(
     weights: WeightsOption = None,
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a mesh folder with a manifest.csv."),
+        typer.Option(help="Only this split of a mesh folder with a manifest.csv. Default: all."),
     ] = None,
     limit: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Measure on this many cases only."),
+        typer.Option(min=1, help="Only this many cases, spread over all. Default: all."),
     ] = None,
     baselines: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
             help="Shards, normally the training set: also measure its mean shape, its picture "
             "nearest to each case's (retrieval) and its shape nearest to the truth (oracle). "
-            "Repeat it."
+            "May be given several times."
         ),
     ] = None,
     clouds: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
             help="A folder of what another program made, NAME.ply for the case NAME, in the frame "
-            "of ours: also measure these; what is missing counts as empty. Repeat it."
+            "of ours: also measure these; what is missing counts as empty. May be given several "
+            "times."
         ),
     ] = None,
     save_pairs: Annotated[
@@ -65,10 +66,13 @@ def evaluate(
         Optional[int],  # noqa: UP045
         typer.Option(
             min=1,
-            help="Distances of this many random points each way; Lin et al. published 200.",
+            help="Distances from this many random points each way, as Lin et al. from 200. "
+            "Default: all.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Every case and the means.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every case and the means as one JSON object.")
+    ] = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Measure on pictures whose shape is known.
@@ -147,10 +151,15 @@ def data(
     folder: Annotated[Path, typer.Argument(help="Where the shards go; an unfinished set goes on.")],
     objects: Annotated[int, typer.Option(min=1, help="How many objects.")] = 10_000,
     pictures: Annotated[int, typer.Option(min=1, max=4, help="Pictures of each object.")] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="1000000 and up are kept for tests.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of all that is random; from 1000000 on kept to measure on.")
+    ] = 0,
     family: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Draw from this procedural family only (README lists them); repeat it."),
+        typer.Option(
+            help="Only this procedural family (README lists them). May be given several times. "
+            "Default: all."
+        ),
     ] = None,
     meshes: Annotated[
         Optional[Path],  # noqa: UP045
@@ -158,25 +167,30 @@ def data(
     ] = None,
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a mesh folder with splits. Default: train, if it has some."),
+        typer.Option(
+            help="Split of a mesh folder with a manifest.csv. Default: train, if it has some."
+        ),
     ] = None,
     mesh_share: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(min=0, max=1, help="Of objects that are meshes. Default: 0.4 with --meshes."),
+        typer.Option(
+            min=0, max=1, help="Share of objects that are meshes. Default: 0.4 with --meshes."
+        ),
     ] = None,
     size: Annotated[
         int,
         typer.Option(min=16, help="Side of pictures and views, pixels; every generator takes 128."),
     ] = 128,
     novel_views: Annotated[
-        int, typer.Option(min=0, help="From random sides, for `train --stage joint` (5 will do).")
+        int,
+        typer.Option(min=0, help="Views from random sides, for `train --stage joint` (5 will do)."),
     ] = 0,
     surface_points: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Of each object, to measure clouds by, and what baselines answer with; training "
-            "needs none.",
+            help="Points on each object's surface, to measure clouds by and for baselines; "
+            "training needs none.",
         ),
     ] = 4096,
     workers: Annotated[
@@ -217,6 +231,7 @@ def data(
             advance(now - done, "stopping" if stop.asked else "")
             done = now
     if stop.asked and done < objects:
+        print("interrupted; the same command goes on", file=sys.stderr)
         raise KeyboardInterrupt
     print(f"{folder}\t{done} objects")
 
@@ -224,13 +239,15 @@ def data(
 @app.command()
 def pack(
     meshes: Annotated[Path, typer.Argument(help="A folder of upright meshes (+Y up).")],
-    target: Annotated[Path, typer.Argument(help="The file that does for it.")],
+    target: Annotated[Path, typer.Argument(help="The file to write, such as meshes.safetensors.")],
     split: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a mesh folder with splits. Default: train, if it has some."),
+        typer.Option(
+            help="Split of a mesh folder with a manifest.csv. Default: train, if it has some."
+        ),
     ] = None,
 ) -> None:
-    """Pack a mesh folder into one small file, to draw from on another machine."""
+    """Pack a mesh folder into one small file, for use in its place on another machine."""
     from img2pc.data.mesh_folder import pack_meshes
 
     count = pack_meshes(meshes, target, _chosen_split(meshes, split), _left_out)
@@ -257,10 +274,12 @@ def train(
     run: Annotated[Path, typer.Argument(help="Run folder; a run found there goes on.")],
     data: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option(help="A folder of shards; repeat it. Without any, objects are drawn live."),
+        typer.Option(
+            help="A folder of shards. May be given several times. Default: objects drawn live."
+        ),
     ] = None,
     size: Annotated[
-        Size, typer.Option(help="Of the generator; the bundled weights are of small.")
+        Size, typer.Option(help="Size of the generator; the bundled weights are small.")
     ] = "small",
     minutes: Annotated[
         Optional[float],  # noqa: UP045
@@ -272,14 +291,18 @@ def train(
             min=1, help="Instead of --minutes: on a CPU the same seed gives the same losses."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a step and device.")] = 32,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of AdamW, at its peak.")] = 8e-4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures per step and device.")] = 32,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Peak learning rate of AdamW.")
+    ] = 8e-4,
     muon_learning_rate: Annotated[
-        float, typer.Option(min=0, help="Of Muon (hidden matrices and filters), at its peak.")
+        float, typer.Option(min=0, help="Peak learning rate of Muon (hidden matrices and filters).")
     ] = 0.02,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="Of first weights, order and live objects."),
+        typer.Option(
+            min=0, max=2**32 - 1, help="Of the first weights, the order of data and live objects."
+        ),
     ] = 0,
     workers: Annotated[
         int, typer.Option(min=0, help="Threads that load data, or processes that draw it.")
@@ -297,13 +320,15 @@ def train(
             "novel sides. chamfer: also how far the points are from the true surface."
         ),
     ] = "views",
-    renderer: Annotated[Renderer, typer.Option(help="Of the joint stage.")] = "soft",
+    renderer: Annotated[
+        Renderer, typer.Option(help="Pseudo-renderer of the joint stage; faithful is the paper's.")
+    ] = "soft",
     completeness_weight: Annotated[
         float,
         typer.Option(
             min=0,
-            help="Of the chamfer stage: what it counts that the surface has points, where 1 is "
-            "that points are on it.",
+            help="Of the chamfer stage: weight of the distance from surface to points, where that "
+            "from points to surface weighs 1.",
         ),
     ] = 1.0,
     augmentation_share: Annotated[
@@ -311,22 +336,30 @@ def train(
         typer.Option(
             min=0,
             max=1,
-            help="Of pictures that get a floor's shadow, a ragged cut-out, a bent lens or a low "
-            "resolution: each of the four; three times as many are in another light.",
+            help="Share of pictures that get each of four faults (shadow, ragged cut-out, bent "
+            "lens, low resolution); three times as many are put in another light.",
         ),
     ] = 0.2,
-    accelerator: Annotated[Device, typer.Option(help="What to train on.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
+    accelerator: Annotated[
+        Device, typer.Option(help="Where to train; auto: on a GPU if CUDA works.")
+    ] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many GPUs, or processes on a CPU.")
+    ] = 1,
     precision: Annotated[
         Precision, typer.Option(help="auto: bf16-mixed where the hardware has it.")
     ] = "auto",
-    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Save this often.")] = 5.0,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Minutes between saves.")] = 5.0,
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="By torch.compile: for long GPU runs.")
+        bool,
+        typer.Option("--compile/--no-compile", help="Use torch.compile; pays in long GPU runs."),
     ] = False,
     rescan_minutes: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(min=0, help="Look this often for shards that `img2pc data` still writes."),
+        typer.Option(
+            min=0,
+            help="Minutes between looks for shards that `img2pc data` still writes. Default: none.",
+        ),
     ] = None,
 ) -> None:
     """Train the structure generator; interrupt it any time, the same command goes on."""
@@ -364,13 +397,13 @@ def train(
     # Fabric runs this command once more for each further device.
     first = os.environ.get("LOCAL_RANK", "0") == "0"
     if first and goes_on(run):
-        print(f"img2pc: {run} goes on", file=sys.stderr)
+        print(f"img2pc: {run} goes on, if it has not reached its length", file=sys.stderr)
     with ProgressBar("train", 1000, show="share") if first else nullcontext(_unseen) as advance:
 
         def report(progress: Progress) -> None:
             advance(
                 1000 * progress.share,
-                f"step {progress.step}  {progress.samples_per_second:.1f} img/s  "
+                f"step {progress.step}  {progress.samples_per_second:.1f} pictures/s  "
                 f"loss {progress.loss:.4f}  IoU {progress.mask_iou:.3f}",
             )
 

@@ -54,7 +54,11 @@ def mesh(
     ],
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("-o", "--output", help=".stl .obj .ply .glb .3mf; default: beside the cloud."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Where to: .stl .obj .ply .glb .3mf. Default: an STL beside the cloud.",
+        ),
     ] = None,
     stl: Annotated[bool, typer.Option("--stl", help="Beside the cloud (the default).")] = False,
     obj: Annotated[
@@ -72,21 +76,23 @@ def mesh(
         typer.Option(
             min=4,
             max=11,
-            help="Of Poisson's octree; one more halves its cells. Default: from the spacing.",
+            help="Depth of Poisson's octree; one more halves its cells. Default: from the spacing.",
         ),
     ] = None,
     smooth: Annotated[bool, typer.Option(help="Take noise out of the cloud first.")] = True,
     carve: Annotated[
-        bool, typer.Option(help="Cut off what swells where the cloud shows that nothing is.")
+        bool, typer.Option(help="Cut off swellings where the cloud shows empty space.")
     ] = True,
-    bridge: Annotated[bool, typer.Option(help="Join thin parts in pieces by struts.")] = True,
+    bridge: Annotated[
+        bool, typer.Option(help="Join thin parts that come in pieces by struts.")
+    ] = True,
     foot: Annotated[bool, typer.Option(help="Cut the lowest part flat.")] = True,
     base: BaseOption = None,
     min_thickness: MinThicknessOption = None,
     tolerance: Annotated[
         Optional[float],  # noqa: UP045
         length_option(
-            "How far simplifying may move it. Default: a 2000th of the longest side.",
+            "How far simplifying may move the surface. Default: a 2000th of the longest side.",
             positive_length_mm,
         ),
     ] = None,
@@ -95,7 +101,7 @@ def mesh(
     best_effort: Annotated[
         bool,
         typer.Option(
-            "--best-effort", help="Write the file even if it would not print; still exit code 5."
+            "--best-effort", help="Write the file even if it is not printable; still exit code 5."
         ),
     ] = False,
     preview: Annotated[
@@ -130,10 +136,14 @@ def mesh(
     if suffix[1:] in PICTURE_FORMATS:
         raise BadInputError(f"{cloud} is a picture; `img2pc reconstruct` makes a cloud of it")
     target = output or cloud.with_suffix(flags[0] if flags else ".stl")
+    if str(target) == "-":
+        raise typer.BadParameter("a mesh cannot go to stdout; name a file", param_hint="--output")
     check_mesh_suffix(target)
     check_apart(cloud, target, preview)
     if output is None and is_file(target) and exists(cloud) and not is_our_mesh(target):
-        raise BadInputError(f"{target} is not of img2pc; say -o {target} to replace it")
+        raise BadInputError(
+            f"{target} was not made by img2pc; to replace it, name it by -o {target}"
+        )
     if preview is not None:
         if preview.suffix.lower() not in PREVIEW_SUFFIXES:
             raise typer.BadParameter(
@@ -194,10 +204,15 @@ def check(
     file: Annotated[Path, typer.Argument(help="A mesh: .stl .obj .ply .glb .3mf")],
     bed: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="XxYxZ", help="Of the printer, such as 220x220x250: does it fit?"),
+        typer.Option(
+            metavar="XxYxZ",
+            help="Also whether it fits this printer's bed, such as 220x220x250. Default: any.",
+        ),
     ] = None,
-    min_wall: Annotated[float, length_option("Warn of thinner walls.")] = "0.8mm",  # type: ignore[assignment]  # parsed
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as one object.")] = False,
+    min_wall: Annotated[float, length_option("Warn of walls thinner than this.")] = "0.8mm",  # type: ignore[assignment]  # parsed
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as one JSON object.")
+    ] = False,
 ) -> None:
     """Say whether a slicer takes a mesh without repair; exit code 5 if not.
 
@@ -219,7 +234,7 @@ def check(
 
 def _require_printable(path: Path, report: PrintReport) -> None:
     if not report.printable:
-        raise NotPrintableError(f"{path} would not print: {'; '.join(report.problems)}")
+        raise NotPrintableError(f"{path} is not printable: {'; '.join(report.problems)}")
 
 
 def make_mesh(

@@ -23,20 +23,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DeviceOption = Annotated[Device, typer.Option(help="Where the generator runs.")]
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where the generator runs; auto: on a GPU if CUDA works.")
+]
 WeightsOption = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(envvar="IMG2PC_WEIGHTS", help="A weights file instead of the bundled one."),
 ]
-VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Name the phases on stderr.")]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "-v", "--verbose", help="More on stderr: phases, warnings, what found the object."
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors on stderr.")]
 
 
 def length_mm(text: str) -> float:
     """A length such as 100, 120mm, 12cm or 4in, in millimetres."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|m|in)?\s*", str(text))
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(mm|cm|m|in)?\s*", str(text).lower())
     if match is None:
-        raise typer.BadParameter(f"{text} is not a length such as 120mm, 12cm or 4in")
+        raise typer.BadParameter(f"{text} is not a length such as 120, 120mm, 12cm or 4in")
     return float(match[1]) * {None: 1.0, "mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4}[match[2]]
 
 
@@ -55,31 +62,32 @@ def length_option(says: str, parser: Callable[[str], float] = length_mm) -> Any:
 SizeOption = Annotated[
     Optional[float],  # noqa: UP045
     length_option(
-        "Of solids: the longest side, plate and all. Default: 100mm.", positive_length_mm
+        "Of the solid: its longest side, plate included. Default: 100mm.", positive_length_mm
     ),
 ]
 HeightOption = Annotated[
     Optional[float],  # noqa: UP045
-    length_option("Of solids: from bed to top, instead of --size.", positive_length_mm),
+    length_option("Of the solid, plate included; instead of --size.", positive_length_mm),
 ]
 BaseOption = Annotated[
     Optional[float],  # noqa: UP045
-    length_option("Of solids: a plate this thick below. Default: none."),
+    length_option("Of the solid: a plate this thick below it. Default: none."),
 ]
 MinThicknessOption = Annotated[
     Optional[float],  # noqa: UP045
-    length_option("Of solids: thicken walls below this. Default: none are."),
+    length_option("Of the solid: thicken walls to at least this. Default: as they are."),
 ]
 FacesOption = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option(min=4, help="Of solids: simplify further, to at most this many triangles."),
+    typer.Option(min=4, help="Of the solid: at most this many triangles. Default: no limit."),
 ]
 
 
 def check_mesh_suffix(path: Path) -> None:
     if path.suffix.lower() not in MESH_SUFFIXES:
         raise typer.BadParameter(
-            f"{path} does not end in {', '.join(MESH_SUFFIXES)}", param_hint="--output"
+            f"{path} does not end in {', '.join(MESH_SUFFIXES)}; name a file, not a folder",
+            param_hint="--output",
         )
 
 
@@ -88,7 +96,7 @@ def check_apart(*files: Path | None) -> None:
     named = [file for file in files if file is not None and str(file) != "-"]
     for one, other in combinations(named, 2):
         if is_same_file(one, other):
-            raise typer.BadParameter(f"{other} is read or written twice; choose another name")
+            raise typer.BadParameter(f"{other} would be read or written twice; choose another name")
 
 
 def chosen_device(device: Device) -> str:
@@ -105,5 +113,5 @@ def chosen_device(device: Device) -> str:
     if device == "auto":
         return "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise BadInputError("no CUDA device is available; use cpu")
+        raise BadInputError("no CUDA GPU is available; choose auto or cpu")
     return device

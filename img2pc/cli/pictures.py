@@ -59,12 +59,15 @@ def reconstruct(
             "-o",
             "--output",
             help="Point cloud (.ply, or - for stdout), or straight to a solid (.stl .obj .glb "
-            ".3mf); for many pictures, a folder. Default: clouds beside their pictures.",
+            ".3mf); for many pictures, a folder. Default: beside each picture; of one on stdin, "
+            "stdout.",
         ),
     ] = None,
     mesh: Annotated[
         Optional[Literal["stl", "obj", "glb", "3mf"]],  # noqa: UP045
-        typer.Option(help="A solid beside the cloud, of all its points."),
+        typer.Option(
+            help="Also write a solid beside the cloud, of all points whatever --points says."
+        ),
     ] = None,
     size: SizeOption = None,
     height: HeightOption = None,
@@ -85,41 +88,47 @@ def reconstruct(
     mask: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            help="A picture that is white, or opaque, where the object is; for many, a folder."
+            help="A picture that is white, or opaque, where the object is; for many, a folder. "
+            "Goes before --background."
         ),
     ] = None,
     background: Annotated[
         Background,
         typer.Option(
-            help="How to tell the object from it; auto takes the first of alpha, border, rembg (if "
-            "installed, with its model) and grabcut that fits."
+            help="How to tell the object from its background; auto takes the first of alpha, "
+            "border, rembg (if installed, with its model) and grabcut that fits."
         ),
     ] = "auto",
     points: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="In the cloud: at most this many, drawn uniformly. Default: all."),
+        typer.Option(min=1, help="Keep at most this many, drawn uniformly. Default: all."),
     ] = None,
     colour: Annotated[
         bool, typer.Option(help="Points take the picture's colours; a guess where it shows none.")
     ] = True,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Redo what is done, and replace others' files.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Redo what is done; replace files that img2pc did not make."
+        ),
     ] = False,
     batch_size: Annotated[
-        str, typer.Option(metavar="auto|N", help="Of many: generated at once.")
+        str, typer.Option(metavar="auto|N", help="How many of many pictures are generated at once.")
     ] = "auto",
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Of many: only the Ith of N parts.")
+        str, typer.Option(metavar="I/N", help="Of many pictures, only part I of N.")
     ] = "1/1",
     ray: Annotated[
-        bool, typer.Option("--ray", help="Of many: with Ray Data, on this machine.")
+        bool, typer.Option("--ray", help="Many pictures with Ray Data, on this machine.")
     ] = False,
     ray_address: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="With Ray Data on a running cluster: auto, or its address."),
+        typer.Option(
+            help="Many pictures with Ray Data on a running cluster: its address, or auto."
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A line of JSON for each picture.")
+        bool, typer.Option("--json", help="Print a line of JSON for each picture.")
     ] = False,
     device: DeviceOption = "auto",
     weights: WeightsOption = None,
@@ -150,11 +159,15 @@ def reconstruct(
         if not image.suffix and not exists(image) and str(image) != "-":
             raise BadInputError(f"{image} does not exist")
         if batch_size != "auto" or shard != "1/1" or ray or ray_address:
-            raise typer.BadParameter("--batch-size, --shard and --ray are for many pictures")
+            raise typer.BadParameter(
+                "--batch-size, --shard, --ray and --ray-address are for many pictures"
+            )
         if image.suffix.lower() in CLOUD_SUFFIXES:
-            raise BadInputError(f"{image} is a point cloud; `img2pc mesh` makes a solid of it")
+            raise BadInputError(
+                f"{image} is not a picture; if it is a cloud, `img2pc mesh` makes a solid of it"
+            )
         if image.suffix.lower() in MESH_SUFFIXES:
-            raise BadInputError(f"{image} is a mesh, not a picture")
+            raise BadInputError(f"{image} is a mesh, not a picture; `img2pc check` judges it")
         job, folders = _one(image, targets, mask, as_json, overwrite)
         solid = _mesh_settings(job.mesh, **of_solids)
         from img2pc.batch import BatchSettings
@@ -220,8 +233,8 @@ def _mesh_settings(mesh: Path | str | None, **chosen: float | None) -> MeshSetti
         return None
     if mesh is None:
         raise typer.BadParameter(
-            "--size, --height, --base, --min-thickness and --faces are of solids: say --mesh, or "
-            "-o NAME.stl"
+            "--size, --height, --base, --min-thickness and --faces are of solids: add --mesh stl, "
+            "or for one picture -o NAME.stl"
         )
     return mesh_settings(**chosen)
 
@@ -242,7 +255,7 @@ def _one(
     if not overwrite:
         check_masks([job])
     if as_json and job.cloud is None and job.mesh is None:
-        raise typer.BadParameter("--json and the cloud cannot both go to stdout")
+        raise typer.BadParameter("--json and the cloud cannot both go to stdout; name a file by -o")
     check_apart(image, job.given_mask, *job.outputs)
     for path in (image, job.given_mask):
         # Before PyTorch is imported; as JSON it is an outcome like others.
@@ -269,7 +282,7 @@ def _job(image: Path, targets: Targets, mask: Path | None) -> Job:
         output = Path("-") if str(image) == "-" else image.with_suffix(".ply")
     if str(output) == "-":
         if mesh_suffix is not None:
-            raise typer.BadParameter("a mesh is not for stdout", param_hint="--mesh")
+            raise typer.BadParameter("a mesh cannot go to stdout; name a file by -o")
         return Job(image, None, None, preview, save_mask, mask)
     if is_folder(output) or not (output.suffix or exists(output)):
         if str(image) == "-":
@@ -321,9 +334,11 @@ def _reconstruct_one(
         make_mesh(cloud, path, settings.mesh)
         return ()
 
+    to_stdout = job.cloud is None and job.mesh is None
+    if to_stdout and sys.stdout.isatty():
+        raise BadInputError("a cloud is binary, and stdout is a terminal; name a file by -o")
     reconstructor = Reconstructor.load(weights, chosen_device(device))
     picture = sys.stdin.buffer if str(job.picture) == "-" else job.picture
-    to_stdout = job.cloud is None and job.mesh is None
     try:
         result = reconstructor(
             picture, settings.background, job.given_mask, settings.points, settings.colour
@@ -371,11 +386,13 @@ def _many(
 
     output = targets.clouds
     if "-" in map(str, (*images, output)):
-        raise typer.BadParameter("many pictures come from files, and go to a folder")
+        raise typer.BadParameter(
+            "stdin and stdout are for one picture; many go from files to a folder"
+        )
     if mask is not None and is_file(mask):
-        raise typer.BadParameter(f"{mask} is one picture's mask; those of many are a folder")
+        raise typer.BadParameter(f"{mask} is a file; for many pictures --mask is a folder")
     if output is not None and is_file(output):
-        raise BadInputError(f"{output} is a file; the results of many pictures are a folder")
+        raise BadInputError(f"{output} is a file; for many pictures -o is a folder")
     if output is not None and output.suffix.lower() in MESH_SUFFIXES and not is_folder(output):
         raise typer.BadParameter(
             f"{output} names a file; many pictures go to a folder, with solids by --mesh stl"
@@ -385,12 +402,14 @@ def _many(
         is_name = suffix in PREVIEW_SUFFIXES or suffix[1:] in PICTURE_FORMATS
         named = is_name and not is_folder(drawn)
         if is_file(drawn) or named:
-            raise typer.BadParameter(f"{drawn} names a file; those of many pictures are a folder")
+            raise typer.BadParameter(
+                f"{drawn} names a file; for many pictures --preview and --save-mask are folders"
+            )
     masks = None if mask is None else GivenMasks.read(mask)
     if len(images) == 1:
         return list_jobs(images[0], targets, part, masks)
     if any(map(is_folder, images)):
-        raise typer.BadParameter("name pictures, or one folder")
+        raise typer.BadParameter("give pictures, or one folder; not several folders, nor both")
     return jobs_of_pictures(images, targets, part, masks)
 
 
@@ -460,7 +479,7 @@ def _reconstruct_all(
             every.append(outcome)
             _show(outcome, as_json)
             advance(1, "stopping" if stop.asked else "")
-    _conclude(every, failures, stop.asked, quiet)
+    _conclude(every, failures, stop.asked, as_json, quiet)
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:
@@ -469,12 +488,14 @@ def _show(outcome: Outcome, as_json: bool) -> None:
     elif outcome.status == "done":
         print(f"{outcome.outputs[0]}\t{outcome.points} points", flush=True)
     if outcome.foreground is not None:
-        logging.info("%s: foreground by %s", outcome.picture, outcome.foreground)
+        logging.info("%s: object found by %s", outcome.picture, outcome.foreground)
     for warning in outcome.warnings:
         logging.info("%s: %s", outcome.picture, warning)
 
 
-def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, quiet: bool) -> None:
+def _conclude(
+    every: list[Outcome], failures: Path | None, interrupted: bool, as_json: bool, quiet: bool
+) -> None:
     """The sum on stderr, the failures in a file, and the exit code."""
     from img2pc.batch import write_failures
 
@@ -486,10 +507,10 @@ def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, qu
         print(_one_line(str(text)), file=sys.stderr)
     if not quiet:
         warned = sum(bool(outcome.warnings) for outcome in every)
-        shown = logging.root.isEnabledFor(logging.INFO) or not warned
+        shown = as_json or logging.root.isEnabledFor(logging.INFO) or not warned
         print(
             f"{count['done']} done, {count['skipped']} skipped, {count['failed']} failed, "
-            f"{warned} with warnings{'' if shown else ' (-v or --json shows them)'}",
+            f"{warned} with warnings{'' if shown else ' (--overwrite -v shows them)'}",
             file=sys.stderr,
         )
     told = ""
@@ -500,6 +521,8 @@ def _conclude(every: list[Outcome], failures: Path | None, interrupted: bool, qu
         except BadInputError as error:  # the disk may be full
             told = f"; {error}"
     if interrupted:
+        if not quiet:
+            print("interrupted; the same command goes on", file=sys.stderr)
         raise KeyboardInterrupt
     # Else there may be clouds, without the meshes.
     if failed and all(outcome.exit_code == BadInputError.exit_code for outcome in every):
@@ -517,7 +540,9 @@ def _one_line(text: str) -> str:
 @app.command()
 def doctor(
     weights: WeightsOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all findings as one JSON object.")
+    ] = False,
 ) -> None:
     """Say what works here: PyTorch, devices, weights and their digest, meshing, extras."""
     from img2pc.doctor import examine

@@ -464,7 +464,10 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             (*shard["pictures"].shape[1:3], shard["depth"].shape[-1]) for shard in self._shards
         }
         if len(shapes) != 1:
-            raise BadInputError("the data sets differ in pictures per object or in resolution")
+            raise BadInputError(
+                "the data sets differ in pictures per object or in resolution; make them with the "
+                "same --pictures and --size"
+            )
         self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
         self.hashes, self.seeds = tuple(hashes), tuple(seeds)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
@@ -529,7 +532,7 @@ def check_sizes(data: DataSettings | ShardedDataset, config: GeneratorConfig) ->
     if sizes != (config.image_size, config.view_size):
         raise BadInputError(
             f"the data has pictures of {sizes[0]} and views of {sizes[1]} pixels, the generator "
-            f"takes {config.image_size} and makes {config.view_size}"
+            f"takes {config.image_size} and makes {config.view_size}; make it with the same --size"
         )
 
 

@@ -17,7 +17,7 @@ from trimesh.visual.color import linear_to_srgb, srgb_to_linear, to_float
 from img2pc.data.mesh_pack import read_contents, read_packed, write_pack
 from img2pc.data.shapes import Material, Shape, normalised
 from img2pc.errors import BadInputError
-from img2pc.files import by_name, check_writable, is_file, is_folder
+from img2pc.files import by_name, check_is_folder, check_writable, is_file
 from img2pc.mesh_files import joined, read_pieces
 
 _READ_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
@@ -45,10 +45,11 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
     without one the category is the parent folder's name and all meshes are of every split.
 
     Raises:
-        BadInputError: no mesh is found, or a manifest or a pack is damaged.
+        BadInputError: the folder is missing, no mesh is found, or a manifest or a pack is damaged.
     """
     if is_file(folder):
         return _packed_meshes(folder, split)
+    check_is_folder(folder)
     manifest = folder / "manifest.csv"
     if is_file(manifest):
         rows = _manifest_rows(manifest)
@@ -59,7 +60,7 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
         ]
         if rows and not meshes:
             splits = ", ".join(sorted({row["split"] for row in rows}))
-            raise BadInputError(f"{manifest} has no split {split}, but {splits}")
+            raise BadInputError(f"{manifest} has no split {split}; it has {splits}")
     else:
         meshes = [
             MeshFile(path, Path(os.path.abspath(path)).parent.name)  # noqa: PTH100 (links keep their name)
@@ -70,7 +71,7 @@ def list_meshes(folder: Path, split: str | None = None) -> list[MeshFile]:
             and is_file(path)
         ]
     if not meshes:
-        raise BadInputError(f"no meshes found in {folder}")
+        raise BadInputError(f"{folder} holds no meshes (GLB, glTF, OBJ, PLY, STL or OFF)")
     return meshes
 
 
@@ -89,7 +90,8 @@ def has_splits(folder: Path) -> bool:
 def no_splits(folder: Path) -> BadInputError:
     """What is wrong where one of its splits was asked for."""
     return BadInputError(
-        f"{folder} has no splits: only meshes have, by a manifest.csv with a column split"
+        f"{folder} has no splits (those are a column of the manifest.csv beside meshes); leave "
+        "--split out"
     )
 
 
@@ -111,23 +113,25 @@ def _manifest_rows(manifest: Path) -> list[dict[str, str]]:
 def _packed_meshes(pack: Path, split: str | None) -> list[MeshFile]:
     contents = read_contents(pack)
     if None not in (split, contents.split) and split != contents.split:
-        raise BadInputError(f"no meshes found in {pack}: it holds those of {contents.split}")
+        raise BadInputError(f"{pack} has no split {split}; it has {contents.split}")
     return [MeshFile(Path(name), kind, pack) for name, kind in contents.categories.items()]
 
 
 def pack_meshes(
     folder: Path, pack: Path, split: str | None, skipped: Callable[[BadInputError], None]
 ) -> int:
-    """Pack a folder's meshes into a file that does for the folder; returns how many.
+    """Pack a folder's meshes into a file that replaces the folder; returns how many.
 
     Those that cannot be read are left out, as they are when drawing from a folder.
 
     Raises:
-        BadInputError: `folder` is no folder, none is left, or the pack cannot be written.
+        BadInputError: `folder` is no folder, none is left, the pack cannot be written, or would
+            replace what is no pack.
     """
-    if not is_folder(folder):
-        raise BadInputError(f"{folder} is not a folder")
+    check_is_folder(folder)
     check_writable(pack)  # before all the work
+    if is_file(pack):
+        read_contents(pack)  # what is no pack is not replaced
     meshes = list_meshes(folder, split)
 
     def readable() -> Iterator[tuple[str, Shape]]:

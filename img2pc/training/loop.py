@@ -151,11 +151,11 @@ def train(
         )
     if settings.accelerator == "cuda" and settings.devices > torch.cuda.device_count():
         raise BadInputError(
-            f"{settings.devices} GPUs are wanted, and there are {torch.cuda.device_count()}"
+            f"--devices {settings.devices}, but there are {torch.cuda.device_count()} GPUs"
         )
     if settings.devices > 1 and settings.rescan_minutes is not None:
         # Each would see new shards at another step, and plan other batches than the rest.
-        raise BadInputError("data that grows is for one device; train without --rescan-minutes")
+        raise BadInputError("--rescan-minutes is for one device; leave it or --devices out")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = lightning_fabric.Fabric(
         accelerator=settings.accelerator,
@@ -187,8 +187,8 @@ def train(
     def save() -> None:
         if not all(bool(each.isfinite().all()) for each in average.parameters()):
             raise Img2pcError(
-                f"training diverged before step {step}, perhaps for want of a lower "
-                f"--learning-rate; {run_folder} keeps what was saved last"
+                f"training diverged before step {step}; try a lower --learning-rate ({run_folder} "
+                "keeps what was saved last)"
             )
         if not fabric.is_global_zero:
             return
@@ -430,7 +430,9 @@ def _initial(
         return StructureGenerator(config), WeightsInfo(config, (), 0)
     generator, info = load_weights(weights)
     if info.config != config:
-        raise WeightsError(f"weights {weights} belong to a generator of another size")
+        raise WeightsError(
+            f"weights {weights} belong to a generator of another size; give its --size"
+        )
     return generator.train(), info
 
 
@@ -458,13 +460,16 @@ def _resume(
         raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # zip, pickle and PyTorch raise what they like
         raise BadInputError(
-            f"{path} is damaged, or another program's: then choose another folder; else delete it "
-            "to go on from the weights beside it"
+            f"{path} is damaged: delete it to go on from the weights beside it, or choose another "
+            "folder if it is another program's"
         ) from error
     if not isinstance(state, dict) or "config" not in state:
-        raise BadInputError(f"{path} is not of img2pc; choose another folder")
+        raise BadInputError(f"{path} was not made by img2pc; choose another folder")
     if state["config"] != repr(generator.config):
-        raise BadInputError(f"{path} belongs to a generator of another size; choose another folder")
+        raise BadInputError(
+            f"{path} belongs to a generator of another size; give the run's own --size, or choose "
+            "another folder"
+        )
     try:
         generator.load_state_dict(state["generator"])
         average.load_state_dict(state["average"])
@@ -493,13 +498,14 @@ def _resume_from_weights(
         return 0, 0.0, initial
     if not log.exists():
         raise BadInputError(
-            f"{weights} would be replaced: without its log it is no run that could go on; name it "
-            "with --initial-weights, and choose another folder"
+            f"{weights} would be replaced: without a log.csv beside it, it is no run that could go "
+            "on; choose another folder, and start from it by --initial-weights"
         )
     saved, info = load_weights(weights)
     if info.config != generator.config:
         raise BadInputError(
-            f"{weights} belongs to a generator of another size; choose another folder"
+            f"{weights} belongs to a generator of another size; give the run's own --size, or "
+            "choose another folder"
         )
     for each in (generator, average):
         each.load_state_dict(saved.state_dict())
@@ -528,8 +534,8 @@ def _batches(
     objects, rest = divmod(settings.batch_size, data.pictures_per_object)
     if rest:
         raise BadInputError(
-            f"objects drawn live have {data.pictures_per_object} pictures each, which "
-            f"{settings.batch_size} a step is no multiple of"
+            f"--batch-size {settings.batch_size} is no multiple of {data.pictures_per_object}, the "
+            "pictures of each object that is drawn live"
         )
     live = LiveDataset(data, objects, first_step, rank, ranks)
     return iter(
