@@ -584,6 +584,16 @@ def test_a_run_that_diverges_keeps_what_was_saved_last(
     assert {path.name: path.read_bytes() for path in run.glob("[cw]*")} == before
 
 
+def test_meshes_to_measure_on_are_not_trained_on(shards: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "test"
+    shutil.copytree(shards, folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    told = json.dumps({**settings, "mesh_folder": "meshes", "mesh_split": "test"})
+    (folder / "settings.json").write_text(told)
+    with pytest.raises(BadInputError, match="split test are kept to measure on"):
+        train(tmp_path / "run", ShardedDataset(shards, folder), CONFIG, SETTINGS)
+
+
 def test_data_does_not_grow_under_several_devices(shards: Path, tmp_path: Path) -> None:
     settings = replace(SETTINGS, devices=2, rescan_minutes=1.0)
     with pytest.raises(BadInputError, match="--rescan-minutes is for one device"):

@@ -66,6 +66,8 @@ def draw_sheet(pictures: Path, sheet: Path, weights: Path | None) -> None:
 def draw_turntables(pictures: Path, folder: Path, weights: Path | None, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     found = list(clouds(pictures, weights))
+    if not found:
+        raise SystemExit(f"nothing in {pictures} can be drawn")
     order = np.random.default_rng(seed).permutation(len(found))
     with (folder / "key.csv").open("w", newline="") as file:
         for number, index in enumerate(order, 1):

@@ -88,12 +88,13 @@ def run(sitting: Sitting) -> dict[str, object]:
     for folder in (training, sitting.out):
         folder.mkdir(parents=True, exist_ok=True)
     if sitting.parts is not None and not (training / WEIGHTS).exists():
-        join(sitting.parts, training / WEIGHTS)
+        # The log first: weights without one are no run that goes on.
         shutil.copy(sitting.parts / LOG, training / LOG)
+        join(sitting.parts, training / WEIGHTS)
     with (sitting.out / "sitting.log").open("a") as log, ExitStack() as held_out_set:
         if sitting.last:
             measured = held_out_set.enter_context(_held_out_set(sitting, held_out, log))
-        with _rendering(sitting, data, log) as renderer:
+        with _rendering(sitting, data, training, log) as renderer:
             _wait_for_pictures(sitting, data, renderer, train_until)
             exit_code = _train(sitting, training, data, renderer, train_until, log)
         if not (training / WEIGHTS).exists():
@@ -161,17 +162,20 @@ def _held_out_set(
 
 
 def _rendering(
-    sitting: Sitting, folder: Path, log: IO[str]
+    sitting: Sitting, folder: Path, training: Path, log: IO[str]
 ) -> AbstractContextManager[subprocess.Popen[str]]:
-    """Into one folder in all calls: `img2pc data` goes on where it was stopped."""
+    """Into one folder in all calls: `img2pc data` goes on where it was stopped. On a machine that
+    has lost it other objects are drawn than were trained on."""
     for unfinished in folder.glob(".objects-*"):
         unfinished.unlink()
     meshes = () if sitting.meshes is None else ("--meshes", sitting.meshes)
+    drawn = folder / "settings.json"
+    seed = json.loads(drawn.read_text())["seed"] if drawn.exists() else 1 + _trained_steps(training)
     stages = {option.removeprefix("--stage=") for option in sitting.train_options}
     joint = ("--novel-views", 5) if "joint" in stages else ()
     return _tool(
         *("data", folder, "--objects", sitting.objects, *meshes, *joint),
-        *("--seed", 1, "--workers", sitting.render_workers),
+        *("--seed", seed, "--workers", sitting.render_workers),
         log=log,
         first=("nice",),  # what feeds the accelerator comes first
     )
@@ -349,15 +353,17 @@ def _seconds(work: object, cuda: bool) -> float:
 def split(file: Path, folder: Path, size: int = PART_BYTES) -> list[Path]:
     """The file in parts of at most `size` bytes, and their checksums in `parts.json`."""
     content = file.read_bytes()
-    for old in folder.glob("part-*"):
-        old.unlink()
-    parts = []
+    whole, parts = _checksum(content), []
     for number, start in enumerate(range(0, len(content), size)):
-        parts.append(folder / f"part-{number}")
+        parts.append(folder / f"part-{whole[:8]}-{number}")
         parts[-1].write_bytes(content[start : start + size])
     checksums = {part.name: _checksum(part.read_bytes()) for part in parts}
-    record = {"whole": _checksum(content), "parts": checksums}
-    (folder / PARTS).write_text(json.dumps(record, indent=1))
+    # Those of an earlier call are whole until these are.
+    record = folder / f"{PARTS}.new"
+    record.write_text(json.dumps({"whole": whole, "parts": checksums}, indent=1))
+    record.replace(folder / PARTS)
+    for old in {*folder.glob("part-*")} - {*parts}:
+        old.unlink()
     return parts
 
 
@@ -367,6 +373,8 @@ def join(folder: Path, file: Path) -> None:
     Raises:
         SystemExit: a part is missing or damaged; nothing is written.
     """
+    if not (folder / PARTS).exists():
+        raise SystemExit(f"{folder} holds no {PARTS}")
     record = json.loads((folder / PARTS).read_text())
     content = b""
     for name, checksum in record["parts"].items():
@@ -377,7 +385,9 @@ def join(folder: Path, file: Path) -> None:
     if _checksum(content) != record["whole"]:
         raise SystemExit(f"the parts in {folder} do not make the whole")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
+    whole = file.with_name(f"{file.name}.new")
+    whole.write_bytes(content)
+    whole.replace(file)
 
 
 def _checksum(content: bytes) -> str:

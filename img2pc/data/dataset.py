@@ -54,7 +54,7 @@ FIRST_HELD_OUT_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What a data set is drawn from; the same settings give the same data.
+    """What a data set is drawn from; the same settings and version of img2pc give the same data.
 
     Attributes:
         families: names to draw from; all of them if empty.
@@ -419,7 +419,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
     Item i is picture i % P of object i // P, folder after folder.
 
     Attributes:
-        hashes, seeds: of each folder, what it holds and what it was drawn from.
+        hashes, seeds, splits: of each folder: its settings and size, and what it was drawn from.
         has_novel_views: as many of each object, so that any batch has them.
         pinned: make batches in memory that a GPU copies from while it computes. It is also used
             again: fresh memory takes four times as long to fill.
@@ -442,6 +442,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
         self.categories: list[str] = []
         hashes: list[str] = []
         seeds: list[int] = []
+        splits: list[str | None] = []
         for folder in self._folders:
             paths = sorted(folder.glob("objects-*.safetensors"))
             if not paths:
@@ -454,7 +455,9 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
             try:
                 settings = (folder / "settings.json").read_text()
                 described = f"{settings} {len(self.categories) - before} objects"
-                seeds.append(int(json.loads(settings)["seed"]))
+                drawn = json.loads(settings)
+                seeds.append(int(drawn["seed"]))
+                splits.append(drawn["mesh_split"] if drawn["mesh_folder"] else None)
             except OSError as error:
                 raise BadInputError(f"the data set in {folder} is damaged: {error}") from error
             except (ValueError, KeyError, TypeError) as error:
@@ -469,7 +472,7 @@ class ShardedDataset(torch.utils.data.Dataset[Batch]):
                 "same --pictures and --size"
             )
         self.pictures_per_object, self.picture_size, self.view_size = map(int, shapes.pop())
-        self.hashes, self.seeds = tuple(hashes), tuple(seeds)
+        self.hashes, self.seeds, self.splits = tuple(hashes), tuple(seeds), tuple(splits)
         self._first = np.cumsum([0, *(len(shard["pictures"]) for shard in self._shards)])
         absent = torch.empty(0)
         novel = {shard.get("novel_depth", absent).shape[1:] for shard in self._shards}

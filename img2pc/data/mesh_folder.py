@@ -236,7 +236,8 @@ def _face_colours(piece: trimesh.Trimesh, is_gltf: bool) -> Float[ndarray, "face
         texture = to_float(material.to_color(visual.uv))[:, :3]
         base = base * srgb_to_linear(texture) if is_gltf else texture
     if "color" in visual.vertex_attributes:
-        base = base * to_float(visual.vertex_attributes["color"])[:, :3]
+        # Floats may be beyond, and are taken for the nearest colour (glTF 2.0, sec. 3.7.2.1).
+        base = base * to_float(visual.vertex_attributes["color"])[:, :3].clip(0, 1)
     at_vertices = np.broadcast_to(base, (len(piece.vertices), 3))
     mean: ndarray = at_vertices[piece.faces].mean(1)
     return linear_to_srgb(mean) if is_gltf else mean

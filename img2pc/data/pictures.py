@@ -33,7 +33,11 @@ _NORMAL_QUANTILES: Float32[ndarray, "256"] = ndtri((np.arange(256) + 0.5) / 256)
 
 @dataclass(frozen=True)
 class PhotographSettings:
-    """Ranges that photographs are drawn from."""
+    """Ranges that photographs are drawn from.
+
+    Attributes:
+        roll_degrees: a standard deviation, about upright.
+    """
 
     elevation_degrees: tuple[float, float] = (-10.0, 50.0)
     field_of_view_degrees: tuple[float, float] = (20.0, 70.0)
@@ -209,9 +213,12 @@ def _normals(
     normals = corner_normals(shape.vertices, shape.faces, np.flatnonzero(is_seen))
     place = (np.cumsum(is_seen) - 1).take(face)
     first, second, third = normals.astype(np.float32).transpose(1, 2, 0).take(place, axis=2)
-    # By faces: at silhouettes interpolated normals look away though the face does not.
     normal = _unit(first * (1 - u - v) + second * u + third * v)
-    normal *= -np.sign(_dot(first + second + third, view))
+    # By faces, whose corners' normals are on their side: at silhouettes interpolated ones look
+    # away though the face does not.
+    a, b, c = shape.vertices[shape.faces[is_seen]].transpose(1, 0, 2)
+    flat = np.cross(b - a, c - a).T.astype(np.float32).take(place, axis=1)
+    normal *= -np.sign(_dot(flat, view))
     return normal
 
 

@@ -27,7 +27,7 @@ SHADOW_BEHIND = (0.0, 0.7)  # the foot, of the shadow's height
 SHADOW_BRIGHTNESS = (0.0, 0.3)
 SHADOW_OPACITY = (0.4, 1.0)
 RAGGED_CELLS = (8, 32)  # of noise along a side
-RAGGED_STRENGTH = (0.08, 0.25)
+RAGGED_STRENGTH = (0.5, 1.5)  # pixels; one at most is done
 BEND = (-0.12, 0.12)  # of the corners' distance from the middle
 COARSE_SHARE = (0.4, 0.8)  # of the pixels along a side
 
@@ -161,14 +161,14 @@ def _with_shadow(
 def _ragged(
     pixels: Float[Tensor, "batch 4 size size"], draw: _Draw
 ) -> Float[Tensor, "batch 4 size size"]:
-    """The outline moved in and out by a pixel or two."""
+    """The outline moved in and out by a pixel at most; what is thin is as often wider as lost."""
     alpha = pixels[:, 3:]
     noise = draw.noise(int(draw.one(*RAGGED_CELLS)), alpha.shape[-1])
-    around = functional.avg_pool2d(alpha, 5, 1, 2)
-    moved = (around - 0.5 + draw.between(*RAGGED_STRENGTH) * noise) * 6 + 0.5
-    # Far from the outline nothing changes, whatever the noise.
-    moved = torch.where((around > 0) & (around < 1), moved.clamp(0, 1), alpha)
-    return torch.cat([pixels[:, :3], moved], 1)
+    moved = draw.between(*RAGGED_STRENGTH) * noise
+    outwards, inwards = moved.clamp(0, 1), (-moved).clamp(0, 1)
+    wide, narrow = functional.max_pool2d(alpha, 3, 1, 1), -functional.max_pool2d(-alpha, 3, 1, 1)
+    alpha = alpha + outwards * (wide - alpha) - inwards * (alpha - narrow)
+    return torch.cat([pixels[:, :3], alpha], 1)
 
 
 def _bent(

@@ -144,6 +144,8 @@ def train(
     check_sizes(data, config)
     if max(data.seeds) >= FIRST_HELD_OUT_SEED:
         raise BadInputError(f"seeds from {FIRST_HELD_OUT_SEED} on are kept to measure on")
+    if isinstance(data, ShardedDataset) and "test" in data.splits:
+        raise BadInputError("meshes of the split test are kept to measure on")
     if settings.stage == "joint" and not data.has_novel_views:
         raise BadInputError(
             "not all of the data has novel views, as many of each object; make it with "

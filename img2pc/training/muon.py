@@ -34,7 +34,11 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
             for parameter in group["params"]:
@@ -60,6 +64,7 @@ class Muon(torch.optim.Optimizer):
                 for (part, _), update in zip(pairs, updates.view(-1, rows, columns), strict=True):
                     part.mul_(1 - group["lr"] * group["weight_decay"])
                     part.sub_(update.view(part.shape).to(part), alpha=group["lr"])
+        return loss
 
 
 def orthogonalised(
