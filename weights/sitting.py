@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -330,11 +330,10 @@ def bare_rates(sitting: Sitting) -> dict[str, object]:
     }
 
 
-def _seconds(work: object, cuda: bool) -> float:
+def _seconds(work: Callable[[], object], cuda: bool) -> float:
     """Of one, the mean of ten after three to warm up."""
     import torch
 
-    assert callable(work)
     for _ in range(3):
         work()
     if cuda:

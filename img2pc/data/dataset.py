@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,15 +132,10 @@ class Batch:
         return self._changed(Tensor.pin_memory)
 
     def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        novel_depth, novel_cameras = self.novel_depth, self.novel_cameras
-        return Batch(
-            change(self.crops),
-            change(self.depth),
-            change(self.quarter_turns),
-            self.mirrored,
-            None if novel_depth is None else change(novel_depth),
-            None if novel_cameras is None else change(novel_cameras),
-        )
+        changed: dict[str, Any] = {
+            name: change(each) for name, each in vars(self).items() if isinstance(each, Tensor)
+        }
+        return replace(self, **changed)
 
     def pictures(self) -> UInt8[Tensor, "batch size size 4"]:
         return self.crops.flip(2) if self.mirrored else self.crops

@@ -134,6 +134,7 @@ class Chosen(ShardedDataset):
         ]
 
     def is_mesh(self, number: int) -> bool:
+        """Drawn again; the rare object that could not be pictured at once was drawn anew."""
         rng = np.random.default_rng([self.settings.seed, number, 0])
         return bool(self.settings.mesh_folder) and bool(rng.random() < self.settings.mesh_share)
 
@@ -269,8 +270,11 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=VARIANTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sets = {folder.name: (folder, False) for folder in arguments.evaluate}
-    sets |= {f"{folder.name}, spoiled": (folder, True) for folder in arguments.spoiled}
+    sets = {str(folder): (folder, False) for folder in arguments.evaluate}
+    sets |= {f"{folder}, spoiled": (folder, True) for folder in arguments.spoiled}
+    started_with = {
+        name: str(getattr(arguments, name)) for name in ("data", "weights", "steps", "limit")
+    }
     for seed in arguments.seeds:
         for variant in arguments.variants:
             folder = arguments.out / f"{variant.replace(' ', '-')}-{seed}"
@@ -283,11 +287,17 @@ def main() -> None:
                 augmentation_share=0.2 if variant == "augmented" else 0.0,
             )
             weights, scores = folder / "weights.safetensors", folder / "scores.json"
+            folder.mkdir(parents=True, exist_ok=True)
+            told = folder / "started_with.json"
+            if told.exists() and json.loads(told.read_text()) != started_with:
+                sys.exit(f"{folder} was started with {told.read_text()}; choose another OUT")
+            told.write_text(json.dumps(started_with))
             known = json.loads(scores.read_text()) if scores.exists() else {}
             if not known:
                 run(variant, arguments.data, folder, settings, arguments.weights)
                 seen = load_weights(weights)[1].samples - load_weights(arguments.weights)[1].samples
-                if seen < settings.batch_size * arguments.steps:
+                pictures = len(Chosen(arguments.data, variant))
+                if seen < min(settings.batch_size, pictures) * arguments.steps:
                     sys.exit(f"{folder} was stopped before its end; run this again to go on")
             for name, (measured_on, spoil) in sets.items():
                 if name not in known:

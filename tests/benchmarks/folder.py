@@ -14,8 +14,6 @@ Memory is the most that the process held (RSS), the model and the bare passes be
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from forward import memory_mib
 from PIL import Image
 from torch import Tensor
 
@@ -57,12 +56,6 @@ def make_pictures(folder: Path, count: int) -> None:
         place = rng.integers(0, SIZE - side + 1, 2)
         canvas.paste(Image.fromarray(pixels), (int(place[0]), int(place[1])))
         canvas.save(folder / f"{number:05}.png")
-
-
-def memory_mib() -> float:
-    """Most memory this process ever held."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 # --- The bare forward pass ------------------------------------------------------------------------
