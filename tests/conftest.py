@@ -83,11 +83,7 @@ def img2pc(
 def img2pc_process(*arguments: object) -> Ran:
     """Runs a command line in a process of its own."""
     ran = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        timeout=300,
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
