@@ -16,6 +16,7 @@ import beartype
 import numpy as np
 import pytest
 import torch
+from numpy import ndarray
 from PIL import Image
 
 # Of whoever runs the tests: colours and narrow lines within what is compared, and other weights.
@@ -86,6 +87,28 @@ def img2pc_process(*arguments: object) -> Ran:
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+class Reached(Exception):
+    """Ends a command where its work would begin."""
+
+
+class Unpickled:
+    """Whoever unpickles this creates a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+def sphere(count: int) -> ndarray:
+    """Points spread evenly over the unit sphere (Fibonacci's spiral)."""
+    turn = np.pi * (1 + 5**0.5) * np.arange(count)
+    height = 1 - (2 * np.arange(count) + 1) / count
+    across = np.sqrt(1 - height**2)
+    return np.stack([across * np.cos(turn), across * np.sin(turn), height], -1)
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:

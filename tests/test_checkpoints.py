@@ -23,6 +23,8 @@ from img2pc.checkpoints import (
 from img2pc.errors import WeightsError
 from img2pc.generator import SIZES, StructureGenerator
 
+from .conftest import Unpickled
+
 INFO = WeightsInfo(replace(SIZES["tiny"], image_size=32), data=("abc", "def"), samples=123)
 
 
@@ -205,21 +207,11 @@ def test_missing_tensors_are_refused(path: Path) -> None:
     assert_refused(path, "do not fit")
 
 
-class _Unpickled:
-    """Whoever unpickles this creates a file."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.marker,)
-
-
 @pytest.mark.parametrize("suffix", ["safetensors", "pt", "pkl"])
 def test_pickles_are_refused_unopened(suffix: str, tmp_path: Path) -> None:
     weights, marker = tmp_path / f"w.{suffix}", tmp_path / "unpickled"
     for save in (torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))):
-        save({"weight": _Unpickled(marker)}, weights)
+        save({"weight": Unpickled(marker)}, weights)
         assert_refused(weights)
         assert not marker.exists()
     pickle.loads(weights.read_bytes())

@@ -10,13 +10,7 @@ from img2pc.cloud_files import PointArrays
 from img2pc.errors import BadInputError
 from img2pc.printability import sample_surface
 
-
-def sphere(count: int) -> ndarray:
-    """Evenly spread points (Fibonacci's spiral)."""
-    turn = np.pi * (1 + 5**0.5) * np.arange(count)
-    height = 1 - (2 * np.arange(count) + 1) / count
-    across = np.sqrt(1 - height**2)
-    return np.stack([across * np.cos(turn), across * np.sin(turn), height], -1)
+from .conftest import sphere
 
 
 def grid(count: int) -> ndarray:

@@ -35,6 +35,7 @@ from .conftest import (
     COMMAND,
     ENVIRONMENT,
     INTERRUPTIBLE,
+    Reached,
     assert_one_line,
     img2pc_process,
     wait_until,
@@ -540,10 +541,6 @@ def test_a_gpu_that_is_not_there(img2pc, chair_picture: Path, shards: Path, tmp_
         assert (ran.code, ran.out) == (3, "")
         assert ran.err == "img2pc: no CUDA GPU is available; choose auto or cpu\n"
     assert list(tmp_path.iterdir()) == []
-
-
-class Reached(Exception):
-    """Ends a command where its work would begin."""
 
 
 def test_each_option_of_data_is_its_setting(

@@ -29,6 +29,7 @@ from .conftest import (
     ENVIRONMENT,
     INTERRUPTIBLE,
     Ran,
+    Reached,
     assert_one_line,
     img2pc_process,
     wait_until,
@@ -180,10 +181,6 @@ def test_where_nothing_can_be_written_nothing_is_done(
     ran = img2pc("mesh", cloud, *options)
     assert ran.code == 3
     assert ran.err == f"img2pc: cannot write {options[1]}: No such file or directory\n"
-
-
-class Reached(Exception):
-    """Ends a command where its work would begin."""
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

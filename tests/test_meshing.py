@@ -34,6 +34,8 @@ from img2pc.open3d_process import NativeCodeError
 from img2pc.pointclouds import PointCloud
 from img2pc.printability import inspect_mesh, sample_surface, thinnest_wall
 
+from .conftest import sphere
+
 PIXELS = 48
 MUG = [(0.0, 0.0), (0.4, 0.0), (0.4, 1.0), (0.3, 1.0), (0.3, 0.1), (0.0, 0.1)]
 HANDLE = [(0.36, 0.8, 0.0), (0.7, 0.75, 0.0), (0.7, 0.3, 0.0), (0.36, 0.2, 0.0)]
@@ -95,10 +97,7 @@ def tower(clouds: dict[str, PointCloud]) -> PointArrays:
 
 def ball(count: int = 4000, radius: float = 0.4) -> PointArrays:
     """Points spread evenly over a sphere about the origin, with their true normals."""
-    turn = np.pi * (1 + 5**0.5) * np.arange(count)
-    height = 1 - (2 * np.arange(count) + 1) / count
-    across = np.sqrt(1 - height**2)
-    normals = np.stack([across * np.cos(turn), height, across * np.sin(turn)], -1)
+    normals = sphere(count)[:, [0, 2, 1]]
     return PointArrays(radius * normals, normals)
 
 

@@ -33,7 +33,15 @@ from img2pc.open3d_process import NativeCodeError
 from img2pc.pointclouds import PointCloud, encode_ply
 from img2pc.reconstruction import Reconstructor
 
-from .conftest import COMMAND, ENVIRONMENT, ROOT, Ran, assert_one_line, img2pc_process
+from .conftest import (
+    COMMAND,
+    ENVIRONMENT,
+    ROOT,
+    Ran,
+    Unpickled,
+    assert_one_line,
+    img2pc_process,
+)
 from .in_a_process import mesh_or_worse
 
 Run = Callable[..., Ran]
@@ -363,16 +371,6 @@ def test_weights_from_the_environment(
     ran = img2pc(*arguments, tmp_path / "4.ply")
     assert ran.code == 4
     assert str(missing) in ran.err
-
-
-class Unpickled:
-    """Whoever unpickles this creates a file."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.marker,)
 
 
 def broken_weights(kind: str, good: Path, folder: Path) -> Path:
