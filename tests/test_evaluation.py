@@ -226,14 +226,14 @@ def test_a_split_is_of_meshes_that_say_theirs(
             list_cases(folder, small, split="test")
     (meshes / "manifest.csv").write_text("path,category,split\nbox.glb,box,test\n")
     assert list_cases(meshes, small, split="test")[0] == 1
-    with pytest.raises(BadInputError, match="no split train, but test"):
+    with pytest.raises(BadInputError, match="no split train; it has test"):
         list_cases(meshes, small, split="train")
 
 
 def test_folders_of_nothing_are_bad_input(tmp_path: Path, reconstructor: Reconstructor) -> None:
     with pytest.raises(BadInputError, match="holds no meshes"):
         list_cases(tmp_path, reconstructor.info)
-    with pytest.raises(BadInputError, match="is not a folder"):
+    with pytest.raises(BadInputError, match="does not exist"):
         list_cases(tmp_path / "missing", reconstructor.info)
 
 

@@ -349,7 +349,7 @@ def test_backgrounds_that_do_not_fit(
     ran = img2pc("reconstruct", picture, "--background", background, "--weights", tiny_weights)
     assert (ran.code, ran.out) == (3, "")
     assert_one_line(ran.err)
-    assert re.search(r"try the background|pip install|to download it", ran.err)
+    assert re.search(r"try --background|pip install|to download it", ran.err)
     assert list(tmp_path.iterdir()) == [picture]
 
 
