@@ -56,13 +56,21 @@ def write_errors(path: Path) -> Iterator[None]:
         raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_exists(path: Path) -> None:
+    """
+    Raises:
+        BadInputError: it is missing.
+    """
+    if not exists(path):
+        raise BadInputError(f"{path} does not exist")
+
+
 def check_is_file(path: Path) -> None:
     """
     Raises:
         BadInputError: it is missing, or a folder.
     """
-    if not exists(path):
-        raise BadInputError(f"{path} does not exist")
+    check_exists(path)
     if not is_file(path):
         raise BadInputError(f"{path} is not a file")
 
@@ -72,8 +80,7 @@ def check_is_folder(path: Path) -> None:
     Raises:
         BadInputError: it is missing, or a file.
     """
-    if not exists(path):
-        raise BadInputError(f"{path} does not exist")
+    check_exists(path)
     if not is_folder(path):
         raise BadInputError(f"{path} is not a folder")
 

@@ -37,7 +37,7 @@ from img2pc.cli.options import (
     chosen_device,
 )
 from img2pc.errors import BadInputError, BatchError
-from img2pc.files import exists, is_file, is_folder, write_errors
+from img2pc.files import check_exists, exists, is_file, is_folder, write_errors
 
 if TYPE_CHECKING:
     from img2pc.batch import BatchSettings, Outcome
@@ -156,8 +156,8 @@ def reconstruct(
     image = images[0]
     if len(images) == 1 and not is_folder(image):
         # Perhaps meant for a folder: then what else is said would be beside the point.
-        if not image.suffix and not exists(image) and str(image) != "-":
-            raise BadInputError(f"{image} does not exist")
+        if not image.suffix and str(image) != "-":
+            check_exists(image)
         if batch_size != "auto" or shard != "1/1" or ray or ray_address:
             raise typer.BadParameter(
                 "--batch-size, --shard, --ray and --ray-address are for many pictures"
@@ -259,8 +259,8 @@ def _one(
     check_apart(image, job.given_mask, *job.outputs)
     for path in (image, job.given_mask):
         # Before PyTorch is imported; as JSON it is an outcome like others.
-        if path is not None and not as_json and str(path) != "-" and not exists(path):
-            raise BadInputError(f"{path} does not exist")
+        if path is not None and not as_json and str(path) != "-":
+            check_exists(path)
     # Not those of files that were named: they are there, or mistyped.
     return job, {*targets.folders} & {path.parent for path in job.outputs}
 
